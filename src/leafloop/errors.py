@@ -207,7 +207,7 @@ class Unavailable(LeafloopError):
     """Something that Leafloop needs is away. Nothing was lost: send the request again in a moment."""
 
     code = "unavailable"
-    retry_after_s = 5
+    retry_after_s: ClassVar[int | None] = 5
 
 
 class Overloaded(Unavailable):

@@ -31,7 +31,7 @@ def _used_by(*components: str) -> dict[str, Any]:
 class Settings(BaseModel):
     """What the service, the command line and the worker are told from outside. Each field is `LEAFLOOP_<NAME>`."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
     home: Annotated[Path, Field(description="Folder of everything that is kept", json_schema_extra=_used_by("all"))] = (
         Path("~/.leafloop")
