@@ -20,8 +20,8 @@ from leafloop.errors import ConfigurationInvalid
 
 PREFIX = "LEAFLOOP_"
 ONE_MIB = 1024 * 1024
-# Names that later versions and other parts use: known here so that a check for misspelt names does not refuse them.
-_FOREIGN = frozenset({"LEAFLOOP_TRAINER_PYTHON"})
+# The test suite's own variables (LEAFLOOP_TEST_AXE, ...) are not settings, and no misspelt ones either.
+_TESTS = PREFIX + "TEST_"
 
 
 def _used_by(*components: str) -> dict[str, Any]:
@@ -114,7 +114,15 @@ class Settings(BaseModel):
         int, Field(ge=1, le=24 * 90, description="How long a page login lasts", json_schema_extra=_used_by("serve"))
     ] = 24 * 14
 
-    @field_validator("home", "taxonomy", "bootstrap_key_file")
+    trainer_python: Annotated[
+        Path | None,
+        Field(
+            description="Interpreter with the training extra; default .venv-train/bin/python if there, else the running one",
+            json_schema_extra=_used_by("demo"),
+        ),
+    ] = None
+
+    @field_validator("home", "taxonomy", "bootstrap_key_file", "trainer_python")
     @classmethod
     def _absolute(cls, path: Path | None) -> Path | None:
         return None if path is None else path.expanduser().absolute()
@@ -188,10 +196,10 @@ def _value_of(variable: str, names: Mapping[str, str]) -> str | None:
 
 
 def _refuse_unknown(names: Mapping[str, str]) -> None:
-    known = {PREFIX + f.upper() for f in Settings.model_fields} | _FOREIGN
+    known = {PREFIX + f.upper() for f in Settings.model_fields}
     known |= {PREFIX + f.upper() + "_FILE" for f in Settings.model_fields if is_secret(f)}
     for name in names:
-        if name.startswith(PREFIX) and name not in known:
+        if name.startswith(PREFIX) and not name.startswith(_TESTS) and name not in known:
             near = difflib.get_close_matches(name, known, n=1)
             hint = f" Did you mean {near[0]}?" if near else ""
             raise ConfigurationInvalid(f"{name} is not a setting.{hint} See docs/ENVIRONMENT.md.", variable=name)
