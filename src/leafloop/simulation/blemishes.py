@@ -63,8 +63,9 @@ def _hole(rng: np.random.Generator, picture: Picture, ground: Plane, along: Plan
 def _scar(rng: np.random.Generator, picture: Picture, ground: Plane, along: Plane, across: Plane) -> None:
     """A scratch: hair-thin, long, as often across the veins as along them."""
     turn = between(rng, 0, np.pi) if rng.random() < 0.6 else 0.0
-    line = across * np.cos(turn) + along * np.sin(turn) + between(rng, 0, 4) * noise(rng, along.shape, 1)
-    length = np.abs(along * np.cos(turn) - across * np.sin(turn))
+    cosine, sine = float(np.cos(turn)), float(np.sin(turn))
+    line = across * cosine + along * sine + between(rng, 0, 4) * noise(rng, along.shape, 1)
+    length = np.abs(along * cosine - across * sine)
     mark = ramp(between(rng, 0.5, 1.3) - np.abs(line), 1.0) * ramp(between(rng, 15, 75) - length, 8) * ground
     blend(picture, mark * between(rng, 0.25, 0.8), hsv_between(rng, (20, 60), (0.15, 0.5), (0.25, 0.9)))
 

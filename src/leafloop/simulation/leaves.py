@@ -53,7 +53,7 @@ def render(
     view: View = "any",
     clean: float = 0.25,
     leafless: float = 0.02,
-    scale: tuple[float, float] = (0.8, 1.7),
+    scale: tuple[float, float] = (0.9, 2.0),
 ) -> RenderedPhoto:
     """One photo. Raises ValueError for sizes below 64 pixels or stages outside 1-6 (the looks that the literature tells apart).
 
@@ -66,7 +66,7 @@ def render(
     empty, healthy, whole = rng.random() < leafless, rng.random() < clean, rng.random() < 0.3
     leaf = surface.pose(rng, width, height, whole=whole if view == "any" else view == "whole")
     scene = _scene(rng, leaf, width, height, empty=empty)
-    infected = 0 if healthy or empty else int(rng.integers(1, stages + 1))
+    infected = 0 if healthy or empty else _dominant(rng, stages)
     drawn = _infect(rng, scene, leaf, infected, stages, between_log(rng, *scale))
     blemishes.sprinkle(rng, scene.pixels, scene.living, leaf, _places(rng, scene.living, int(rng.poisson(5))), _free(drawn, scene.living))
     class_id = np.array([stage for stage, _ in drawn], np.int64)
@@ -135,7 +135,8 @@ def _infect(
     if dominant == 0:
         return []
     squares = float(scene.living.mean()) * scene.living.size / 256**2
-    wanted = int(np.clip(rng.poisson(squares * between_log(rng, *DENSITY)), 3, MOST_LESIONS))
+    density = between_log(rng, *DENSITY) * (0.5 + dominant / stages)
+    wanted = int(np.clip(rng.poisson(squares * density), 3, MOST_LESIONS))
     drawn: list[tuple[int, lesions.Lesion]] = []
     for x, y in _places(rng, scene.living, wanted * 3):
         stage = dominant if rng.random() < 0.55 or not drawn else int(rng.integers(1, dominant + 1))
@@ -151,6 +152,12 @@ def _infect(
         if len(drawn) == wanted:
             break
     return drawn
+
+
+def _dominant(rng: np.random.Generator, stages: int) -> int:
+    """Late stages are drawn more often: every leaf carries early lesions too, and each class should have its share of boxes."""
+    weights = 0.5 + np.arange(1, stages + 1) / stages
+    return 1 + int(rng.choice(stages, p=weights / weights.sum()))
 
 
 def _look(stage: int, stages: int) -> int:

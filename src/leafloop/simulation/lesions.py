@@ -45,9 +45,9 @@ LOOKS = (
     Look((8, 13), (6, 9), ((50, 66), (0.25, 0.6), (0.82, 1.0)), (0.75, 0.95), (2, 2), specks=6),
     Look((9, 13), (4.7, 5.8), ((12, 24), (0.72, 0.95), (0.5, 0.72)), (0.8, 0.95), (1.7, 2.2)),
     Look((28, 50), (4.8, 7), ((14, 30), (0.45, 0.75), (0.2, 0.36)), (0.85, 0.97), (1.5, 2.1),
-         halo=((40, 56), (0.5, 0.85), (0.6, 0.8)), halo_strength=(0.0, 0.35)),
-    Look((12, 20), (8, 12), ((0, 35), (0.2, 0.6), (0.05, 0.17)), (0.93, 1.0), (1.8, 2.4)),
-    Look((12, 21), (8, 12), ((0, 35), (0.2, 0.6), (0.03, 0.13)), (0.95, 1.0), (1.8, 2.4),
+         halo=((40, 56), (0.5, 0.85), (0.6, 0.8)), halo_strength=(0.0, 0.5)),
+    Look((12, 23), (8, 12), ((0, 35), (0.2, 0.6), (0.05, 0.17)), (0.93, 1.0), (1.8, 2.4)),
+    Look((12, 23), (8, 12), ((0, 35), (0.2, 0.6), (0.03, 0.13)), (0.95, 1.0), (1.8, 2.4),
          halo=((42, 55), (0.75, 1.0), (0.85, 1.0)), halo_strength=(0.85, 1.0)),
     Look((18, 34), (10, 17), ((5, 30), (0.3, 0.7), (0.08, 0.22)), (0.95, 1.0), (1.7, 2.4),
          halo=((38, 54), (0.6, 1.0), (0.75, 1.0)), halo_strength=(0.5, 0.95),
@@ -129,7 +129,7 @@ def draw(
         blend(painted, dry * seen * opacity, _tinted(rng, look.centre) * texture)
     elif look.specks == 0 and size[1] > 6:
         painted *= (1 + 0.25 * ramp(0.5 - tissue, 0.4) * seen * (rng.random() < 0.5))[..., None]
-    if _faint(painted, under, mask, halo if look.halo and look.halo_strength[0] > 0.4 else None, dry if look.centre else None):
+    if _faint(painted, under, mask, halo if look.halo and look.halo_strength[0] > 0 else None, dry if look.centre else None):
         return None
     return Lesion(area, np.clip(painted, 0, 1), mask, _extent((halo > 0.25) | mask, area))
 
@@ -155,9 +155,9 @@ def _specks(rng: np.random.Generator, look: Look, along: Plane, across: Plane, s
     """A group of dots round the middle; the value is 1 on each dot's outline."""
     nearest = np.full(along.shape, 9.0, np.float32)
     count = look.specks + int(rng.integers(-1, 4))
-    for turn in np.linspace(0, 2 * np.pi, count, endpoint=False):
+    for turn in np.linspace(0, 2 * np.pi, count, endpoint=False).tolist():
         reach, dot = between(rng, 0.35, 0.85), between(rng, 0.17, 0.27) * size[1] + 0.5
-        spot = reach * np.cos(turn) * size[0], reach * np.sin(turn) * size[1]
+        spot = reach * float(np.cos(turn)) * size[0], reach * float(np.sin(turn)) * size[1]
         nearest = np.minimum(nearest, _ellipse(along - spot[0], across - spot[1], (dot * between(rng, 1, 1.7), dot), 2.0))
     return nearest
 

@@ -99,7 +99,7 @@ def _grass(rng: np.random.Generator, picture: Picture) -> None:
 
 
 def _plants(rng: np.random.Generator, picture: Picture) -> None:
-    """Other leaves, with gaps of shade or sky between, some of them spotted: no label, for they are not the leaf looked at."""
+    """Other leaves, with gaps of shade or sky between. Without spots: on a 256-pixel tile nobody could tell them from the leaf looked at."""
     sky = rng.random() < 0.25
     _plain(rng, picture, hsv_between(rng, (190, 215), (0.05, 0.3), (0.8, 1.0)) if sky else hsv_between(rng, (70, 130), (0.2, 0.6), (0.03, 0.2)), 0.1)
     rows, columns = picture.shape[:2]
@@ -107,8 +107,6 @@ def _plants(rng: np.random.Generator, picture: Picture) -> None:
         strip = _strip(rng, rows, columns)
         colour = hsv_between(rng, (58, 135), (0.3, 0.9), (0.12, 0.75))
         blend(picture, strip, colour * between(rng, 0.7, 1.2))
-    if rng.random() < 0.4:
-        _spots(rng, picture, int(rng.integers(5, 30)))
 
 
 def _sky(rng: np.random.Generator, picture: Picture) -> None:
@@ -189,7 +187,7 @@ def light(rng: np.random.Generator, rows: int, columns: int) -> Plane:
     shade = 1 + between(rng, -0.25, 0.25) * (x / columns - 0.5) + between(rng, -0.25, 0.25) * (y / rows - 0.5)
     if rng.random() < 0.35:
         turn, size = between(rng, 0, 2 * np.pi), float(max(rows, columns))
-        border = (x - columns * rng.random()) * np.cos(turn) + (y - rows * rng.random()) * np.sin(turn)
+        border = (x - columns * rng.random()) * float(np.cos(turn)) + (y - rows * rng.random()) * float(np.sin(turn))
         border = border + size * between(rng, 0, 0.05) * cv2.GaussianBlur(noise(rng, (rows, columns), 3), (0, 0), 5)
         band = ramp(size * between(rng, 0.08, 0.5) - np.abs(border), between(rng, 2, 40))
         shade = shade * (1 - between(rng, 0.15, 0.5) * band)

@@ -74,5 +74,10 @@ def ramp(distance: Plane, softness: float) -> Plane:
 
 
 def blend(picture: Picture, alpha: Plane, colour: Picture | Colour) -> None:
-    """Paints `colour` over `picture` in place, as opaque as `alpha` says."""
-    picture += alpha[..., None] * (colour - picture)
+    """Paints `colour` over `picture` in place, as opaque as `alpha` says. Touches only the window where alpha is not 0."""
+    rows, columns = np.flatnonzero(alpha.any(1)), np.flatnonzero(alpha.any(0))
+    if len(rows) == 0:
+        return
+    window = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+    target = picture[window]
+    target += alpha[window][..., None] * ((colour if colour.ndim == 1 else colour[window]) - target)
