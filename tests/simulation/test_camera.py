@@ -17,7 +17,8 @@ def photo() -> leaves.RenderedPhoto:
 def test_the_jpeg_shows_the_rendered_pixels_in_rgb() -> None:
     rendered = photo()
     image = Image.open(io.BytesIO(leaves.encode(rendered, 1, quality=(97, 97))))
-    assert image.format == "JPEG" and image.size == (200, 120)
+    assert image.format == "JPEG"
+    assert image.size == (200, 120)
     assert np.abs(np.asarray(image, np.float32).mean((0, 1)) - rendered.pixels.mean((0, 1))).max() < 2
 
 
@@ -25,9 +26,11 @@ def test_exif_carries_orientation_and_position_and_leaves_the_pixels_alone() -> 
     data = leaves.encode(photo(), 1, orientation=6, gps=(-1.25, 36.8))
     image = Image.open(io.BytesIO(data))
     exif = image.getexif()
-    assert image.size == (200, 120) and exif[0x0112] == 6
+    assert image.size == (200, 120)
+    assert exif[0x0112] == 6
     gps = exif.get_ifd(0x8825)
-    assert gps[1] == "S" and gps[3] == "E"
+    assert gps[1] == "S"
+    assert gps[3] == "E"
     degrees, minutes, seconds = (float(part) for part in gps[4])
     assert abs(degrees + minutes / 60 + seconds / 3600 - 36.8) < 1e-3
 

@@ -29,7 +29,10 @@ def test_each_box_is_the_tight_extent_of_its_lesion_inside_the_photo(seed: int) 
     for index, (left, top, right, bottom) in enumerate(photo.xyxy_px):
         rows, columns = np.nonzero(photo.lesion == index + 1)
         assert (left, top, right, bottom) == (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
-        assert left >= 0 and top >= 0 and right <= SIZE["width"] and bottom <= SIZE["height"]
+        assert left >= 0
+        assert top >= 0
+        assert right <= SIZE["width"]
+        assert bottom <= SIZE["height"]
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -41,13 +44,16 @@ def test_lesions_lie_on_the_visible_leaf(seed: int) -> None:
 def test_a_clean_leaf_has_no_box_and_stage_zero() -> None:
     photo = leaves.render(3, clean=1, leafless=0, **SIZE)
     assert photo.leaf.mean() > 0.1
-    assert photo.xyxy_px.shape == (0, 4) and photo.class_id.shape == (0,)
-    assert photo.stage == 0 and not photo.lesion.any()
+    assert photo.xyxy_px.shape == (0, 4)
+    assert photo.class_id.shape == (0,)
+    assert photo.stage == 0
+    assert not photo.lesion.any()
 
 
 def test_surroundings_alone_have_no_leaf_and_no_box() -> None:
     photo = leaves.render(3, clean=0, leafless=1, **SIZE)
-    assert not photo.leaf.any() and len(photo.xyxy_px) == 0
+    assert not photo.leaf.any()
+    assert len(photo.xyxy_px) == 0
 
 
 def test_every_stage_occurs_and_the_photo_carries_the_latest() -> None:

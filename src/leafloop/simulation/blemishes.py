@@ -1,11 +1,13 @@
 """Marks on a leaf that are not lesions: dust, drops, insect holes, scars, sun fleck and sunburn, glare, stains. Never boxed.
 
-They keep out of the lesions' boxes, so that a label is never covered. Each is painted in place on a window of the photo.
+Some belong to the leaf and are painted before the lesions; the rest lies on it and is painted after them, beside them: a label is
+never covered. Each is painted in place on a window of the photo.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,19 +17,18 @@ from leafloop.simulation.surface import Pose
 from leafloop.simulation.texture import Picture, Plane, between, between_log, blend, hsv_between, noise, ramp
 
 Bytes = npt.NDArray[np.uint8]
-Paint = Callable[[np.random.Generator, Picture, Plane, Plane, Plane], None]
+Kinds = tuple[tuple[Callable[[np.random.Generator, Picture, Plane, Plane, Plane], None], float], ...]
 
 
-def sprinkle(rng: np.random.Generator, pixels: Bytes, living: Plane, leaf: Pose, spots: npt.NDArray[np.float32], free: Plane) -> None:
-    """Paints one blemish at each of `spots` (x, y), of a kind drawn for the photo. free: 1 where nothing labelled lies."""
-    kinds = [KINDS[int(index)] for index in rng.choice(len(KINDS), size=min(3, len(KINDS)), p=SHARES)]
-    height, width = living.shape
-    for x, y in spots:
-        paint, reach = kinds[int(rng.integers(len(kinds)))]
-        area = patch(width, height, (float(x), float(y)), reach)
+def sprinkle(rng: np.random.Generator, kinds: Kinds, pixels: Bytes, ground: Plane, leaf: Pose, spots: npt.NDArray[np.floating[Any]]) -> None:
+    """Paints one blemish at each of `spots` (x, y), of two kinds drawn for the photo. ground: 0-1 [H, W], where they may be seen."""
+    chosen = [kinds[int(index)] for index in rng.integers(0, len(kinds), 2)]
+    height, width = ground.shape
+    for x, y in spots.tolist():
+        paint, reach = chosen[int(rng.integers(2))]
+        area = patch(width, height, (x, y), reach)
         under = pixels[area.window].astype(np.float32) / 255
-        ground = living[area.window] * free[area.window]
-        paint(rng, under, ground, *leaf.frame(area.x, area.y, (float(x), float(y))))
+        paint(rng, under, ground[area.window], *leaf.frame(area.x, area.y, (x, y)))
         pixels[area.window] = np.clip(under * 255 + 0.5, 0, 255).astype(np.uint8)
 
 
@@ -97,8 +98,5 @@ def _stain(rng: np.random.Generator, picture: Picture, ground: Plane, along: Pla
 
 
 # Kind, and how far it reaches in pixels.
-KINDS: tuple[tuple[Paint, float], ...] = (
-    (_dust, 48), (_drops, 48), (_hole, 22), (_scar, 80), (_fleck, 56), (_sunburn, 80), (_glare, 100), (_stain, 70),
-)
-SHARES = (0.14, 0.18, 0.16, 0.14, 0.1, 0.1, 0.1, 0.08)
-
+IN_THE_LEAF: Kinds = ((_scar, 80), (_fleck, 56), (_sunburn, 80), (_glare, 100), (_stain, 70))
+ON_THE_LEAF: Kinds = ((_dust, 48), (_drops, 48), (_hole, 22))

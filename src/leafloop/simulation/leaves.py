@@ -66,9 +66,12 @@ def render(
     empty, healthy, whole = rng.random() < leafless, rng.random() < clean, rng.random() < 0.3
     leaf = surface.pose(rng, width, height, whole=whole if view == "any" else view == "whole")
     scene = _scene(rng, leaf, width, height, empty=empty)
+    spots = _places(rng, scene.living, int(rng.poisson(3)))
+    blemishes.sprinkle(rng, blemishes.IN_THE_LEAF, scene.pixels, scene.living, leaf, spots)
     infected = 0 if healthy or empty else _dominant(rng, stages)
     drawn = _infect(rng, scene, leaf, infected, stages, between_log(rng, *scale))
-    blemishes.sprinkle(rng, scene.pixels, scene.living, leaf, _places(rng, scene.living, int(rng.poisson(5))), _free(drawn, scene.living))
+    free = _free(drawn, scene.living)
+    blemishes.sprinkle(rng, blemishes.ON_THE_LEAF, scene.pixels, free, leaf, _places(rng, free, int(rng.poisson(3))))
     class_id = np.array([stage for stage, _ in drawn], np.int64)
     boxes = np.array([lesions.box(lesion) for _, lesion in drawn], np.float32).reshape(-1, 4)
     owner = np.zeros((height, width), np.uint16)
@@ -189,7 +192,8 @@ def _places(rng: np.random.Generator, living: Plane, count: int) -> npt.NDArray[
 
 
 def _free(drawn: list[tuple[int, lesions.Lesion]], living: Plane) -> Plane:
-    free = np.ones_like(living)
+    """The living leaf without lesions and their halos."""
+    free = living.copy()
     for _, lesion in drawn:
         left, top, right, bottom = lesion.extent_px
         free[max(0, top - 3) : bottom + 3, max(0, left - 3) : right + 3] = 0

@@ -43,7 +43,7 @@ class Look:
 
 LOOKS = (
     Look((8, 13), (6, 9), ((50, 66), (0.25, 0.6), (0.82, 1.0)), (0.75, 0.95), (2, 2), specks=6),
-    Look((9, 13), (4.7, 5.8), ((12, 24), (0.72, 0.95), (0.5, 0.72)), (0.8, 0.95), (1.7, 2.2)),
+    Look((9, 13), (4.7, 5.8), ((13, 27), (0.62, 0.92), (0.42, 0.68)), (0.8, 0.95), (1.7, 2.2)),
     Look((28, 50), (4.8, 7), ((14, 30), (0.45, 0.75), (0.2, 0.36)), (0.85, 0.97), (1.5, 2.1),
          halo=((40, 56), (0.5, 0.85), (0.6, 0.8)), halo_strength=(0.0, 0.5)),
     Look((12, 23), (8, 12), ((0, 35), (0.2, 0.6), (0.05, 0.17)), (0.93, 1.0), (1.8, 2.4)),
@@ -60,7 +60,7 @@ FAINTEST = 0.28
 # A spot whose halo does not stand out from a yellowing leaf would be taken for the stage before.
 FAINTEST_HALO = 0.4
 # Less visible than this share, and the lesion is not drawn: half a spot behind a stalk has no honest stage.
-LEAST_VISIBLE = 0.65
+LEAST_VISIBLE = 0.75
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +144,10 @@ def _spot(rng: np.random.Generator, look: Look, along: Plane, across: Plane, siz
         lobe = _ellipse(along - shift[0], across - shift[1], (size[0] * share, size[1] * share), power)
         distance = np.minimum(distance, lobe)
     rough = noise(rng, distance.shape, max(0.25, size[1] / 14))
-    return np.asarray(distance + between(rng, 0.05, 0.13) * rough, np.float32)
+    # Veins hold a lesion in: its outline is ragged across them, in strips along them.
+    strips = np.cos(across * np.float32(2 * np.pi / between(rng, 4, 9)) + np.float32(between(rng, 0, 6)))
+    ragged = between(rng, 0.05, 0.16) * rough + between(rng, 0, 0.045) * strips
+    return np.asarray(distance + ragged, np.float32)
 
 
 def _ellipse(along: Plane, across: Plane, size: tuple[float, float], power: float) -> Plane:
@@ -155,8 +158,8 @@ def _specks(rng: np.random.Generator, look: Look, along: Plane, across: Plane, s
     """A group of dots round the middle; the value is 1 on each dot's outline."""
     nearest = np.full(along.shape, 9.0, np.float32)
     count = look.specks + int(rng.integers(-1, 4))
-    for turn in np.linspace(0, 2 * np.pi, count, endpoint=False).tolist():
-        reach, dot = between(rng, 0.35, 0.85), between(rng, 0.17, 0.27) * size[1] + 0.5
+    for turn in (np.linspace(0, 2 * np.pi, count, endpoint=False) + rng.normal(0, 0.35, count)).tolist():
+        reach, dot = between(rng, 0.1, 0.95), between(rng, 0.17, 0.27) * size[1] + 0.5
         spot = reach * float(np.cos(turn)) * size[0], reach * float(np.sin(turn)) * size[1]
         nearest = np.minimum(nearest, _ellipse(along - spot[0], across - spot[1], (dot * between(rng, 1, 1.7), dot), 2.0))
     return nearest
@@ -171,7 +174,7 @@ def _paint_halo(
         return np.zeros_like(seen)
     reach, girth = size[0] * between(rng, 1.5, 2.1), size[1] * between(rng, 1.45, 1.9) + 2
     lens = np.abs(along / reach) ** between(rng, 1.1, 1.6) + (across / girth) ** 2
-    lens = lens + between(rng, 0.05, 0.15) * noise(rng, lens.shape, max(0.3, size[1] / 10))
+    lens = lens + between(rng, 0.08, 0.25) * noise(rng, lens.shape, max(0.3, size[1] / 10))
     rim = ramp(1.35 - tissue, 0.5)
     halo = between(rng, *look.halo_strength) * np.maximum(ramp(0.95 - lens, between(rng, 0.35, 0.8)), rim) * seen
     blend(painted, halo, _tinted(rng, look.halo) * sun[..., None])
