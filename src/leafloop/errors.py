@@ -11,6 +11,7 @@
     │   ├── TooSmall                too_small
     │   └── BadShape                bad_shape
     ├── BundleRejected              bundle_rejected
+    ├── TrainingFailed              training_failed
     ├── TaxonomyInvalid             taxonomy_invalid
     ├── ConfigurationInvalid        configuration_invalid
     ├── AccessError
@@ -116,6 +117,12 @@ class BundleRejected(LeafloopError):
     """This model bundle is not safe or not complete, so it is not loaded."""
 
     code = "bundle_rejected"
+
+
+class TrainingFailed(LeafloopError):
+    """The trainer did not come to its end. Its log says why; the same command goes on from the last whole epoch."""
+
+    code = "training_failed"
 
 
 class TaxonomyInvalid(LeafloopError):
