@@ -1,0 +1,84 @@
+"""Rendered photos as a dataset: which seeds and sizes make the training, validation and held-out photos of the bundled model.
+
+The three sets have seeds of their own and never share a photo. Sizes are those of small shared pictures up to 12 megapixels.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from leafloop.learning.training import dataset
+from leafloop.simulation import leaves
+
+PhotoSet = Literal["train", "val", "test"]
+
+FIRST_SEED: dict[PhotoSet, int] = {"train": 0, "val": 1_000_000, "test": 2_000_000}
+# Small pictures teach as much a second as large ones (lesions have the same size in pixels) and differ more from each other.
+TRAIN_SIZES = ((512, 512), (768, 1024), (1024, 768), (1024, 768), (1224, 1632), (1632, 1224), (1632, 1224), (2592, 1944), (4000, 3000))
+PHONE_SIZES = ((1632, 1224), (1632, 1224), (1224, 1632), (2592, 1944), (4000, 3000))  # 2 to 12 megapixels: what is judged
+WIDE_SCALE = (0.55, 2.2)  # lesions seen from farther and nearer than the renderer's default
+WIDE_SHARE = 0.25  # of the training photos: for photos from people who stand elsewhere
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How many photos of each kind."""
+
+    train: int = 1000
+    val: int = 48
+    test: int = 120
+
+
+def photo(which: PhotoSet, number: int, stages: int) -> leaves.RenderedPhoto:
+    """The photo `number` of a set: the same for ever, as long as the renderer is."""
+    seed = FIRST_SEED[which] + number
+    rng = np.random.default_rng([seed, 7])
+    sizes = TRAIN_SIZES if which == "train" else PHONE_SIZES
+    width, height = sizes[int(rng.integers(len(sizes)))]
+    if which == "train" and rng.random() < WIDE_SHARE:
+        return leaves.render(seed, width=width, height=height, stages=stages, scale=WIDE_SCALE)
+    return leaves.render(seed, width=width, height=height, stages=stages)
+
+
+def photos(which: PhotoSet, count: int, stages: int) -> Iterator[leaves.RenderedPhoto]:
+    return (photo(which, number, stages) for number in range(count))
+
+
+def write_dataset(
+    folder: Path, classes: tuple[str, ...], plan: Plan, *, processes: int = 2, on_photo: Callable[[int, int], None] | None = None
+) -> int:
+    """Render and cut the training and validation photos; the largest number of boxes in a tile.
+
+    A folder that is whole already is left as it is, and its number is read back.
+    """
+    done = folder / "most_boxes.txt"
+    if done.is_file():
+        return int(done.read_text("utf-8"))
+    tasks: list[tuple[dataset.Split, int]] = [("val", n) for n in range(plan.val)] + [("train", n) for n in range(plan.train)]
+    written: list[dataset.Written] = []
+    # Spawned, not forked: OpenCV's threads do not survive a fork.
+    with ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn")) as pool:
+        for photo_written in pool.map(partial(_write_one, folder, len(classes)), tasks, chunksize=4):
+            written.append(photo_written)
+            if on_photo:
+                on_photo(len(written), len(tasks))
+    dataset.finish(folder, classes, written)
+    most = max(photo_written.most_boxes for photo_written in written)
+    done.write_text(f"{most}\n", "utf-8")
+    return most
+
+
+def _write_one(folder: Path, classes: int, task: tuple[dataset.Split, int]) -> dataset.Written:
+    which, number = task
+    rendered = photo(which, number, classes - 1)
+    name = f"{which}{number:06d}"
+    labelled = dataset.LabelledPhoto(name, rendered.pixels, rendered.class_id, rendered.xyxy_px)
+    return dataset.write_photo(folder, which, labelled, np.random.default_rng([FIRST_SEED[which] + number, 11]), classes=classes)
