@@ -22,7 +22,8 @@ PhotoSet = Literal["train", "val", "test"]
 
 FIRST_SEED: dict[PhotoSet, int] = {"train": 0, "val": 1_000_000, "test": 2_000_000}
 # Small pictures teach as much a second as large ones (lesions have the same size in pixels) and differ more from each other.
-TRAIN_SIZES = ((512, 512), (768, 1024), (1024, 768), (1024, 768), (1224, 1632), (1632, 1224), (1632, 1224), (2592, 1944), (4000, 3000))
+_SMALL, _MIDDLE, _LARGE = ((512, 512), (512, 640)), ((768, 1024), (1024, 768)), ((1632, 1224), (2592, 1944), (4000, 3000))
+TRAIN_SIZES = 3 * _SMALL + 4 * _MIDDLE + ((1632, 1224),) + _LARGE
 PHONE_SIZES = ((1632, 1224), (1632, 1224), (1224, 1632), (2592, 1944), (4000, 3000))  # 2 to 12 megapixels: what is judged
 WIDE_SCALE = (0.55, 2.2)  # lesions seen from farther and nearer than the renderer's default
 WIDE_SHARE = 0.25  # of the training photos: for photos from people who stand elsewhere
