@@ -1,7 +1,8 @@
-"""Marks on a leaf that are not lesions: dust, drops, insect holes, scars, sun fleck and sunburn, glare, stains. Never boxed.
+"""Marks on a leaf that are not lesions: dust, drops, insect holes, scars, sun fleck and sunburn, glare, stains. Never
+boxed.
 
-Some belong to the leaf and are painted before the lesions; the rest lies on it and is painted after them, beside them: a label is
-never covered. Each is painted in place on a window of the photo.
+Some belong to the leaf and are painted before the lesions; the rest lies on it and is painted after them, beside
+them: a label is never covered. Each is painted in place on a window of the photo.
 """
 
 from __future__ import annotations
@@ -20,8 +21,17 @@ Bytes = npt.NDArray[np.uint8]
 Kinds = tuple[tuple[Callable[[np.random.Generator, Picture, Plane, Plane, Plane], None], float], ...]
 
 
-def sprinkle(rng: np.random.Generator, kinds: Kinds, pixels: Bytes, ground: Plane, leaf: Pose, spots: npt.NDArray[np.floating[Any]]) -> None:
-    """Paints one blemish at each of `spots` (x, y), of two kinds drawn for the photo. ground: 0-1 [H, W], where they may be seen."""
+def sprinkle(
+    rng: np.random.Generator,
+    kinds: Kinds,
+    pixels: Bytes,
+    ground: Plane,
+    leaf: Pose,
+    spots: npt.NDArray[np.floating[Any]],
+) -> None:
+    """Paints one blemish at each of `spots` (x, y), of two kinds drawn for the photo. ground: 0-1 [H, W], where they
+    may be seen.
+    """
     chosen = [kinds[int(index)] for index in rng.integers(0, len(kinds), 2)]
     height, width = ground.shape
     for x, y in spots.tolist():
@@ -48,16 +58,30 @@ def _drops(rng: np.random.Generator, picture: Picture, ground: Plane, along: Pla
         inside = ramp(1 - distance, 0.25) * ground
         picture *= (1 + inside * (0.25 * (dx + dy) / 1.5))[..., None]
         picture *= (1 - 0.2 * ground * np.exp(-(((distance - 1) / 0.15) ** 2)))[..., None]
-        blend(picture, ground * between(rng, 0.5, 1) * np.exp(-((np.hypot(dx + 0.4, dy + 0.4) / 0.22) ** 2)), np.ones(3, np.float32))
+        blend(
+            picture,
+            ground * between(rng, 0.5, 1) * np.exp(-((np.hypot(dx + 0.4, dy + 0.4) / 0.22) ** 2)),
+            np.ones(3, np.float32),
+        )
 
 
 def _hole(rng: np.random.Generator, picture: Picture, ground: Plane, along: Plane, across: Plane) -> None:
-    """An insect's hole: what is behind shows, flat, with a thin dry rim. Never as dark as a spot: from above nobody could tell them apart."""
+    """An insect's hole: what is behind shows, flat, with a thin dry rim. Never as dark as a spot: from above nobody
+    could tell them apart.
+    """
     radius = between_log(rng, 3, 15)
     distance = np.hypot(along / radius, across / radius * between(rng, 0.7, 1.3)) + 0.18 * noise(rng, along.shape, 0.5)
-    behind = hsv_between(rng, (35, 140), (0.15, 0.6), (0.32, 0.6)) if rng.random() < 0.6 else hsv_between(rng, (25, 215), (0.0, 0.25), (0.55, 1.0))
+    behind = (
+        hsv_between(rng, (35, 140), (0.15, 0.6), (0.32, 0.6))
+        if rng.random() < 0.6
+        else hsv_between(rng, (25, 215), (0.0, 0.25), (0.55, 1.0))
+    )
     if rng.random() < 0.5:
-        blend(picture, ramp(1 + 1.6 / radius - distance, 0.2) * ground * 0.7, hsv_between(rng, (25, 50), (0.3, 0.7), (0.3, 0.7)))
+        blend(
+            picture,
+            ramp(1 + 1.6 / radius - distance, 0.2) * ground * 0.7,
+            hsv_between(rng, (25, 50), (0.3, 0.7), (0.3, 0.7)),
+        )
     blend(picture, ramp(1 - distance, 1.2 / radius) * ground, behind)
 
 
@@ -80,7 +104,11 @@ def _fleck(rng: np.random.Generator, picture: Picture, ground: Plane, along: Pla
 def _sunburn(rng: np.random.Generator, picture: Picture, ground: Plane, along: Plane, across: Plane) -> None:
     """A bleached, borderless area."""
     spread = np.hypot(along / between(rng, 25, 60), across / between(rng, 12, 36)) + 0.35 * noise(rng, along.shape, 0.5)
-    blend(picture, between(rng, 0.15, 0.55) * ramp(1 - spread, 0.8) * ground, hsv_between(rng, (45, 65), (0.1, 0.4), (0.7, 0.92)))
+    blend(
+        picture,
+        between(rng, 0.15, 0.55) * ramp(1 - spread, 0.8) * ground,
+        hsv_between(rng, (45, 65), (0.1, 0.4), (0.7, 0.92)),
+    )
 
 
 def _glare(rng: np.random.Generator, picture: Picture, ground: Plane, along: Plane, across: Plane) -> None:

@@ -11,12 +11,15 @@ import numpy.typing as npt
 from leafloop.simulation.texture import between
 
 Bytes = npt.NDArray[np.uint8]
-# One sheet of noise is drawn and laid over the photo in tiles: drawing 12 million normal numbers would take half a second.
+# One sheet of noise is drawn and laid over the photo in tiles: drawing 12 million normal numbers would take half a
+# second.
 NOISE_SIDE = 512
 
 
 def develop(rng: np.random.Generator, pixels: Bytes) -> Bytes:
-    """What the camera makes of the scene. Geometry is untouched, so boxes stay exact. uint8 [H, W, 3] RGB -> the same."""
+    """What the camera makes of the scene. Geometry is untouched, so boxes stay exact. uint8 [H, W, 3] RGB -> the
+    same.
+    """
     photo = _tone(rng, pixels)
     if rng.random() < 0.55:
         photo = np.asarray(cv2.GaussianBlur(photo, (0, 0), between(rng, 0.4, 1.25)), np.uint8)
@@ -34,7 +37,9 @@ def _tone(rng: np.random.Generator, pixels: Bytes) -> Bytes:
     """Gamma, gain and white balance by table; saturation by matrix."""
     level = np.arange(256, dtype=np.float32) / 255
     gamma, lift = between(rng, 0.8, 1.25), between(rng, -0.02, 0.05)
-    gains = np.array([between(rng, 0.86, 1.14), between(rng, 0.92, 1.08), between(rng, 0.86, 1.14)]) * between(rng, 0.82, 1.2)
+    gains = np.array([between(rng, 0.86, 1.14), between(rng, 0.92, 1.08), between(rng, 0.86, 1.14)]) * between(
+        rng, 0.82, 1.2
+    )
     table = np.clip((level[:, None] ** gamma) * gains + lift, 0, 1) * 255
     toned = cv2.LUT(pixels, np.ascontiguousarray(np.rint(table).astype(np.uint8).reshape(1, 256, 3)))
     saturation = between(rng, 0.75, 1.15)
@@ -67,8 +72,12 @@ def _grain(rng: np.random.Generator, photo: Bytes) -> Bytes:
     return noisy
 
 
-def jpeg(pixels: Bytes, quality: int, *, orientation: int | None = None, gps: tuple[float, float] | None = None) -> bytes:
-    """RGB pixels as JPEG. orientation: EXIF 1-8, written as a tag only (pixels are not turned). gps: latitude, longitude in degrees."""
+def jpeg(
+    pixels: Bytes, quality: int, *, orientation: int | None = None, gps: tuple[float, float] | None = None
+) -> bytes:
+    """RGB pixels as JPEG. orientation: EXIF 1-8, written as a tag only (pixels are not turned). gps: latitude,
+    longitude in degrees.
+    """
     _, data = cv2.imencode(".jpg", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])
     encoded = data.tobytes()
     if orientation is None and gps is None:
@@ -89,10 +98,14 @@ def _tiff(orientation: int, gps: tuple[float, float] | None) -> bytes:
 def _gps(start: int, latitude: float, longitude: float) -> bytes:
     values = start + 2 + 12 * 4 + 4
     north, east = (b"N" if latitude >= 0 else b"S"), (b"E" if longitude >= 0 else b"W")
-    directory = _directory([
-        (1, 2, 2, north + b"\x00\x00\x00"), (2, 5, 3, struct.pack(">I", values)),
-        (3, 2, 2, east + b"\x00\x00\x00"), (4, 5, 3, struct.pack(">I", values + 24)),
-    ])
+    directory = _directory(
+        [
+            (1, 2, 2, north + b"\x00\x00\x00"),
+            (2, 5, 3, struct.pack(">I", values)),
+            (3, 2, 2, east + b"\x00\x00\x00"),
+            (4, 5, 3, struct.pack(">I", values + 24)),
+        ]
+    )
     return directory + _degrees(abs(latitude)) + _degrees(abs(longitude))
 
 

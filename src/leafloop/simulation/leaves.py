@@ -1,7 +1,7 @@
 """Rendered photos of banana leaves with exact boxes: the same seed and size give the same bytes.
 
-Knows severity numbers, not class names: class 0 is the leaf without a lesion and is never boxed; 1..stages are lesions by severity.
-The colour of a leaf, its light and its surroundings are drawn with no regard to disease.
+Knows severity numbers, not class names: class 0 is the leaf without a lesion and is never boxed; 1..stages are
+lesions by severity. The colour of a leaf, its light and its surroundings are drawn with no regard to disease.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from leafloop.simulation.texture import Picture, Plane, between, between_log
 
 View = Literal["part", "whole", "any"]
 
-# The scene is painted on at most this many pixels and enlarged; lesions, blemishes and the camera's work are at full size.
+# The scene is painted on at most this many pixels and enlarged; lesions, blemishes and the camera's work are at full
+# size.
 BASE_PIXELS = 3_200_000
 # Lesions on a leaf: per 256-pixel square of visible leaf, and in all.
 DENSITY = (1.2, 7.0)
@@ -31,9 +32,10 @@ OVERLAP_PX = 2
 class RenderedPhoto:
     """A photo and all that is true of it.
 
-    pixels: uint8 [H, W, 3] RGB. class_id: int64 [n], 1..stages. xyxy_px: float32 [n, 4], tight round the lesion as it is seen, halo not
-    included (see lesions.py). leaf: bool [H, W], the visible leaf. stage: the largest class id shown, 0 when there is none.
-    lesion: uint16 [H, W], 0 or 1 + the index of the box that the pixel belongs to: what the boxes were measured from.
+    pixels: uint8 [H, W, 3] RGB. class_id: int64 [n], 1..stages. xyxy_px: float32 [n, 4], tight round the lesion as it
+    is seen, halo not included (see lesions.py). leaf: bool [H, W], the visible leaf. stage: the largest class id
+    shown, 0 when there is none. lesion: uint16 [H, W], 0 or 1 + the index of the box that the pixel belongs to: what
+    the boxes were measured from.
     """
 
     pixels: npt.NDArray[np.uint8]
@@ -55,13 +57,16 @@ def render(
     leafless: float = 0.02,
     scale: tuple[float, float] = (0.9, 2.0),
 ) -> RenderedPhoto:
-    """One photo. Raises ValueError for sizes below 64 pixels or stages outside 1-6 (the looks that the literature tells apart).
+    """One photo. Raises ValueError for sizes below 64 pixels or stages outside 1-6 (the looks that the literature
+    tells apart).
 
-    view: "part" of a leaf (what a close phone sees), a "whole" leaf, or "any" of both. clean: share of leaves without a lesion.
-    leafless: share of photos that show surroundings only. scale: of lesions, in pixels; 1 is a spot of about 35 pixels.
+    view: "part" of a leaf (what a close phone sees), a "whole" leaf, or "any" of both. clean: share of leaves without
+    a lesion. leafless: share of photos that show surroundings only. scale: of lesions, in pixels; 1 is a spot of
+    about 35 pixels.
     """
     if min(width, height) < 64 or not 1 <= stages <= len(lesions.LOOKS):
-        raise ValueError(f"cannot render {width}x{height} with {stages} stages: at least 64 pixels a side, 1 to {len(lesions.LOOKS)} stages")
+        most = len(lesions.LOOKS)
+        raise ValueError(f"cannot render {width}x{height}, {stages} stages: at least 64 pixels a side, 1-{most} stages")
     rng = np.random.default_rng([seed, width, height])
     empty, healthy, whole = rng.random() < leafless, rng.random() < clean, rng.random() < 0.3
     leaf = surface.pose(rng, width, height, whole=whole if view == "any" else view == "whole")
@@ -78,16 +83,26 @@ def render(
     for index, (_, lesion) in enumerate(drawn):
         owner[lesion.patch.window][lesion.mask] = index + 1
     return RenderedPhoto(
-        pixels=camera.develop(rng, scene.pixels), class_id=class_id, xyxy_px=boxes, leaf=scene.leaf,
-        stage=int(class_id.max(initial=0)), lesion=owner,
+        pixels=camera.develop(rng, scene.pixels),
+        class_id=class_id,
+        xyxy_px=boxes,
+        leaf=scene.leaf,
+        stage=int(class_id.max(initial=0)),
+        lesion=owner,
     )
 
 
 def encode(
-    photo: RenderedPhoto, seed: int, *, quality: tuple[int, int] = (70, 95),
-    orientation: int | None = None, gps: tuple[float, float] | None = None,
+    photo: RenderedPhoto,
+    seed: int,
+    *,
+    quality: tuple[int, int] = (70, 95),
+    orientation: int | None = None,
+    gps: tuple[float, float] | None = None,
 ) -> bytes:
-    """The photo as a phone's JPEG, its quality drawn by `seed` (both ends included). orientation is a tag; the pixels stay as they are."""
+    """The photo as a phone's JPEG, its quality drawn by `seed` (both ends included). orientation is a tag; the pixels
+    stay as they are.
+    """
     drawn = int(np.random.default_rng([seed, 1]).integers(quality[0], quality[1] + 1))
     return camera.jpeg(photo.pixels, drawn, orientation=orientation, gps=gps)
 
@@ -120,7 +135,9 @@ def _scene(rng: np.random.Generator, leaf: surface.Pose, width: int, height: int
         cover, living = cover * (1 - hidden), living * (1 - hidden)
     picture *= shade[..., None]
     small = np.clip(picture * 255 + 0.5, 0, 255).astype(np.uint8)
-    pixels = small if step == 1 else np.asarray(cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8)
+    pixels = (
+        small if step == 1 else np.asarray(cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8)
+    )
     full = [surface.enlarge(np.ascontiguousarray(plane, np.float32), width, height) for plane in (cover, living, shade)]
     return _Scene(pixels, full[1], full[2], full[0] >= 0.5)
 
@@ -158,7 +175,9 @@ def _infect(
 
 
 def _dominant(rng: np.random.Generator, stages: int) -> int:
-    """Late stages are drawn more often: every leaf carries early lesions too, and each class should have its share of boxes."""
+    """Late stages are drawn more often: every leaf carries early lesions too, and each class should have its share of
+    boxes.
+    """
     weights = 0.5 + np.arange(1, stages + 1) / stages
     return 1 + int(rng.choice(stages, p=weights / weights.sum()))
 

@@ -1,6 +1,8 @@
-"""What lies behind the leaf and before it: soil, stones, litter, grass, other plants, sky, a white card; blades and fingers in front.
+"""What lies behind the leaf and before it: soil, stones, litter, grass, other plants, sky, a white card; blades and
+fingers in front.
 
-None of it is a lesion, and much of it looks like one: spotted dead leaves, dark gaps, pebbles with pale rims. Knows no leaf.
+None of it is a lesion, and much of it looks like one: spotted dead leaves, dark gaps, pebbles with pale rims. Knows
+no leaf.
 """
 
 from __future__ import annotations
@@ -72,17 +74,27 @@ def _plain(rng: np.random.Generator, picture: Picture, colour: Colour, unevennes
 
 def _soil(rng: np.random.Generator, picture: Picture) -> None:
     _plain(rng, picture, hsv_between(rng, (12, 42), (0.15, 0.6), (0.15, 0.7)), 0.2)
-    _scatter(rng, picture, between_log(rng, 2, 14), (1.0, 1.7), lambda: hsv_between(rng, (12, 50), (0.03, 0.5), (0.08, 0.85)))
+    _scatter(
+        rng, picture, between_log(rng, 2, 14), (1.0, 1.7), lambda: hsv_between(rng, (12, 50), (0.03, 0.5), (0.08, 0.85))
+    )
 
 
 def _stones(rng: np.random.Generator, picture: Picture) -> None:
     _plain(rng, picture, hsv_between(rng, (15, 45), (0.1, 0.4), (0.1, 0.4)), 0.2)
-    _scatter(rng, picture, between_log(rng, 8, 34), (1.0, 1.8), lambda: hsv_between(rng, (10, 60), (0.02, 0.3), (0.2, 0.9)))
+    _scatter(
+        rng, picture, between_log(rng, 8, 34), (1.0, 1.8), lambda: hsv_between(rng, (10, 60), (0.02, 0.3), (0.2, 0.9))
+    )
 
 
 def _litter(rng: np.random.Generator, picture: Picture) -> None:
     _plain(rng, picture, hsv_between(rng, (15, 40), (0.2, 0.5), (0.08, 0.35)), 0.2)
-    _scatter(rng, picture, between_log(rng, 10, 44), (1.6, 5.0), lambda: hsv_between(rng, (12, 52), (0.15, 0.75), (0.12, 0.8)))
+    _scatter(
+        rng,
+        picture,
+        between_log(rng, 10, 44),
+        (1.6, 5.0),
+        lambda: hsv_between(rng, (12, 52), (0.15, 0.75), (0.12, 0.8)),
+    )
     _spots(rng, picture, int(rng.integers(10, 60)))
 
 
@@ -99,9 +111,18 @@ def _grass(rng: np.random.Generator, picture: Picture) -> None:
 
 
 def _plants(rng: np.random.Generator, picture: Picture) -> None:
-    """Other leaves, with gaps of shade or sky between. Without spots: on a 256-pixel tile nobody could tell them from the leaf looked at."""
+    """Other leaves, with gaps of shade or sky between. Without spots: on a 256-pixel tile nobody could tell them from
+    the leaf looked at.
+    """
     sky = rng.random() < 0.25
-    _plain(rng, picture, hsv_between(rng, (190, 215), (0.05, 0.3), (0.8, 1.0)) if sky else hsv_between(rng, (70, 130), (0.2, 0.6), (0.03, 0.2)), 0.1)
+    _plain(
+        rng,
+        picture,
+        hsv_between(rng, (190, 215), (0.05, 0.3), (0.8, 1.0))
+        if sky
+        else hsv_between(rng, (70, 130), (0.2, 0.6), (0.03, 0.2)),
+        0.1,
+    )
     rows, columns = picture.shape[:2]
     for _ in range(int(rng.integers(5, 22))):
         strip = _strip(rng, rows, columns)
@@ -133,7 +154,13 @@ GROUNDS: tuple[Painter, ...] = (_soil, _stones, _litter, _grass, _plants, _sky, 
 SHARES = (0.16, 0.12, 0.2, 0.12, 0.2, 0.04, 0.06, 0.05, 0.05)
 
 
-def _scatter(rng: np.random.Generator, picture: Picture, size: float, elongation: tuple[float, float], colour: Callable[[], Colour]) -> None:
+def _scatter(
+    rng: np.random.Generator,
+    picture: Picture,
+    size: float,
+    elongation: tuple[float, float],
+    colour: Callable[[], Colour],
+) -> None:
     """Overlapping rounded or angular pieces, each with its shadow."""
     rows, columns = picture.shape[:2]
     for _ in range(int(np.clip(2.5 * rows * columns / (size * size * 6), 30, MOST_SHAPES))):
@@ -162,7 +189,11 @@ def _spots(rng: np.random.Generator, picture: Picture, count: int) -> None:
 def _outline(rng: np.random.Generator, axes: np.ndarray, *, round_: bool) -> np.ndarray:
     corners = 18 if round_ else int(rng.integers(5, 9))
     turns = np.linspace(0, 2 * np.pi, corners, endpoint=False)
-    rim = np.stack([np.cos(turns), np.sin(turns)], -1) * axes * rng.uniform(*((0.9, 1.1) if round_ else (0.6, 1.3)), (corners, 1))
+    rim = (
+        np.stack([np.cos(turns), np.sin(turns)], -1)
+        * axes
+        * rng.uniform(*((0.9, 1.1) if round_ else (0.6, 1.3)), (corners, 1))
+    )
     angle = between(rng, 0, np.pi)
     spin = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
     return np.asarray(rim @ spin)

@@ -1,7 +1,8 @@
-"""The blade of a banana leaf as a phone sees it: where each pixel lies on the leaf, its veins, outline, tears and colour.
+"""The blade of a banana leaf as a phone sees it: where each pixel lies on the leaf, its veins, outline, tears and
+colour.
 
-Knows geometry and leaf colour, not lesions, backgrounds or cameras. A banana blade has one thick midrib; secondary veins leave it
-almost squarely, run parallel and sweep towards the tip; the blade tears along them.
+Knows geometry and leaf colour, not lesions, backgrounds or cameras. A banana blade has one thick midrib; secondary
+veins leave it almost squarely, run parallel and sweep towards the tip; the blade tears along them.
 """
 
 from __future__ import annotations
@@ -45,7 +46,9 @@ class Pose:
         return along, across
 
     def vein(self, along: Plane, across: Plane) -> Plane:
-        """Where on the midrib the vein through a point begins: constant along a vein, so its level lines are the veins."""
+        """Where on the midrib the vein through a point begins: constant along a vein, so its level lines are the
+        veins.
+        """
         distance = np.abs(across)
         return along - distance * (self.vein_slope + self.vein_sweep / self.half_width * distance)
 
@@ -65,7 +68,9 @@ class Pose:
 
 @dataclass(frozen=True, slots=True)
 class Blade:
-    """The painted leaf at the base scale. cover: 0-1, leaf or not. living: cover without midrib and dead margin; lesions lie there."""
+    """The painted leaf at the base scale. cover: 0-1, leaf or not. living: cover without midrib and dead margin;
+    lesions lie there.
+    """
 
     picture: Picture
     cover: Plane
@@ -73,7 +78,9 @@ class Blade:
 
 
 def pose(rng: np.random.Generator, width: int, height: int, *, whole: bool) -> Pose:
-    """A leaf before the phone: whole (it fits the photo, or nearly) or a part of it (the photo is a view of a larger leaf)."""
+    """A leaf before the phone: whole (it fits the photo, or nearly) or a part of it (the photo is a view of a larger
+    leaf).
+    """
     short, long = min(width, height), max(width, height)
     if whole:
         half_width, half_length = between(rng, 0.26, 0.55) * short, between(rng, 0.45, 0.9) * long
@@ -137,7 +144,11 @@ def _edge(rng: np.random.Generator, leaf: Pose, along: Plane, distance: Plane) -
     taper: Plane | float = 1.0
     if leaf.half_length < ENDLESS:
         taper = np.sqrt(np.clip(1 - np.abs(along / leaf.half_length) ** 2.6, 0, 1))
-    wave = leaf.half_width * between(rng, 0.0, 0.03) * np.sin(along * (2 * np.pi / (leaf.half_width * between(rng, 0.3, 1.2))))
+    wave = (
+        leaf.half_width
+        * between(rng, 0.0, 0.03)
+        * np.sin(along * (2 * np.pi / (leaf.half_width * between(rng, 0.3, 1.2))))
+    )
     rough = between(rng, 0.5, 3.0) * noise(rng, along.shape, 0.5)
     return np.asarray(leaf.half_width * taper - distance + wave + rough, np.float32)
 
@@ -169,7 +180,7 @@ def _relief(rng: np.random.Generator, vein: Plane, across: Plane) -> Plane:
     depth = np.clip(0.7 + 0.6 * noise(rng, shape, 2), 0, 2)
     phase = (vein + wobble) * np.float32(2 * np.pi / period)
     pleats = between(rng, 0.01, 0.1) * depth * np.cos(phase)
-    ridges = between(rng, -0.16, 0.16) * depth * np.clip(np.cos(phase + 0.6), 0, 1) ** int(rng.integers(3, 9))
+    ridges = between(rng, -0.22, 0.2) * depth * np.clip(np.cos(phase + 0.6), 0, 1) ** int(rng.integers(3, 16))
     fine = between(rng, 0.0, 0.06) * np.cos(vein * np.float32(2 * np.pi / (period / between(rng, 2.6, 5.5))))
     halves = between(rng, -0.18, 0.18) * np.tanh(across * np.float32(0.05))
     cloud = between(rng, 0.02, 0.1) * noise(rng, shape, 2.5)
@@ -194,12 +205,16 @@ def _dead_margin(rng: np.random.Generator, picture: Picture, edge: Plane) -> Pla
     dead = ramp(width * (0.9 + 0.5 * noise(rng, (rows, columns), 1)) - edge, 2.5)
     rim = ramp(width * 1.12 * (0.9 + 0.5 * noise(rng, (rows, columns), 1)) - edge, 3) * 0.5
     blend(picture, rim, hsv_between(rng, (35, 55), (0.4, 0.8), (0.5, 0.8)))
-    tan = hsv_between(rng, (22, 40), (0.2, 0.5), (0.35, 0.75)) * (1 + 0.12 * noise(rng, (rows, columns), 0.6))[..., None]
+    tan = (
+        hsv_between(rng, (22, 40), (0.2, 0.5), (0.35, 0.75)) * (1 + 0.12 * noise(rng, (rows, columns), 0.6))[..., None]
+    )
     blend(picture, dead, tan.astype(np.float32))
     return np.asarray(np.maximum(dead, rim))
 
 
-def _midrib(rng: np.random.Generator, picture: Picture, base: Colour, across: Plane, width: float, near: Plane) -> Plane:
+def _midrib(
+    rng: np.random.Generator, picture: Picture, base: Colour, across: Plane, width: float, near: Plane
+) -> Plane:
     """A round rib: lit on one side, shaded on the other; pale, green or stained brown by age."""
     kind = rng.random()
     if kind < 0.6:
@@ -220,7 +235,9 @@ def _midrib(rng: np.random.Generator, picture: Picture, base: Colour, across: Pl
 
 
 def grid(width: int, height: int, step: int) -> tuple[Plane, Plane]:
-    """Photo pixels at the middle of each base cell, so that a base picture enlarged by `step` lies exactly on the photo."""
+    """Photo pixels at the middle of each base cell, so that a base picture enlarged by `step` lies exactly on the
+    photo.
+    """
     columns, rows = -(-width // step), -(-height // step)
     xs = (np.arange(columns, dtype=np.float32) + 0.5) * (width / columns) - 0.5
     ys = (np.arange(rows, dtype=np.float32) + 0.5) * (height / rows) - 0.5
@@ -229,6 +246,8 @@ def grid(width: int, height: int, step: int) -> tuple[Plane, Plane]:
 
 
 def enlarge(plane: Plane, width: int, height: int) -> Plane:
-    return plane if plane.shape[:2] == (height, width) else np.asarray(cv2.resize(plane, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
-
-
+    return (
+        plane
+        if plane.shape[:2] == (height, width)
+        else np.asarray(cv2.resize(plane, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
+    )

@@ -18,7 +18,8 @@ Plane = npt.NDArray[np.floating[Any]]
 Colour = npt.NDArray[np.floating[Any]]  # [3], RGB, 0-1
 Picture = npt.NDArray[np.floating[Any]]  # [height, width, 3], RGB, 0-1
 
-# One noise sheet is 512 pixels: large enough not to repeat visibly in a 256-pixel tile, small enough to keep in the cache.
+# One noise sheet is 512 pixels: large enough not to repeat visibly in a 256-pixel tile, small enough to keep in the
+# cache.
 SHEET = 512
 # Cells across a sheet and their weights: cloud-like, coarse parts strongest.
 OCTAVES = ((4, 1.0), (8, 0.6), (16, 0.45), (32, 0.3), (64, 0.22), (128, 0.16))
@@ -40,7 +41,9 @@ def _cloud(rng: np.random.Generator) -> Plane:
 
 
 def noise(rng: np.random.Generator, shape: tuple[int, ...], stretch: float = 1.0) -> Plane:
-    """Cloud noise of `shape` [height, width], about N(0, 1). stretch: output pixels for one of the sheet; grown where the sheet is too small."""
+    """Cloud noise of `shape` [height, width], about N(0, 1). stretch: output pixels for one of the sheet; grown where
+    the sheet is too small.
+    """
     height, width = shape
     stretch = max(stretch, (max(height, width) + 1) / (SHEET - 2))
     rows, columns = max(2, int(height / stretch)), max(2, int(width / stretch))
@@ -48,7 +51,9 @@ def noise(rng: np.random.Generator, shape: tuple[int, ...], stretch: float = 1.0
     window = _sheets()[int(rng.integers(SHEETS))][top : top + rows, left : left + columns]
     flips = int(rng.integers(4))
     window = window[:: -1 if flips & 1 else 1, :: -1 if flips & 2 else 1]
-    return np.asarray(cv2.resize(np.ascontiguousarray(window), (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
+    return np.asarray(
+        cv2.resize(np.ascontiguousarray(window), (width, height), interpolation=cv2.INTER_LINEAR), np.float32
+    )
 
 
 def hsv(hue_degrees: float, saturation: float, value: float) -> Colour:
@@ -64,7 +69,9 @@ def between_log(rng: np.random.Generator, low: float, high: float) -> float:
     return float(np.exp(rng.uniform(np.log(low), np.log(high))))
 
 
-def hsv_between(rng: np.random.Generator, hue: tuple[float, float], saturation: tuple[float, float], value: tuple[float, float]) -> Colour:
+def hsv_between(
+    rng: np.random.Generator, hue: tuple[float, float], saturation: tuple[float, float], value: tuple[float, float]
+) -> Colour:
     return hsv(between(rng, *hue), between(rng, *saturation), between(rng, *value))
 
 
@@ -74,7 +81,9 @@ def ramp(distance: Plane, softness: float) -> Plane:
 
 
 def blend(picture: Picture, alpha: Plane, colour: Picture | Colour) -> None:
-    """Paints `colour` over `picture` in place, as opaque as `alpha` says. Touches only the window where alpha is not 0."""
+    """Paints `colour` over `picture` in place, as opaque as `alpha` says. Touches only the window where alpha is not
+    0.
+    """
     rows, columns = np.flatnonzero(alpha.any(1)), np.flatnonzero(alpha.any(0))
     if len(rows) == 0:
         return
