@@ -1,0 +1,104 @@
+"""An example of each answer, made of the class set that is in force: no class is named here. A test holds each to its shape."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import leafloop
+from leafloop.taxonomy import Taxonomy
+
+_ID = "6f1c2a9e-3b1d-4c57-9a55-0d6f3f6b7c21"
+_HASH = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
+_AT = "2026-11-24T08:30:00+00:00"
+_MODEL = {"name": "banana-tiles", "version": "3", "bundle": _HASH}
+_BOX = {"x1": 812.4, "y1": 455.0, "x2": 871.9, "y2": 540.2}
+
+
+def by_call(taxonomy: Taxonomy) -> dict[tuple[str, str], Any]:
+    """(method, path) -> the example body of its 200 answer."""
+    whole = _prediction(taxonomy)
+    return {
+        ("POST", "/api/v1/predict"): whole,
+        ("POST", "/api/v1/predict/classify"): {k: v for k, v in whole.items() if k != "detections"},
+        ("POST", "/api/v1/predict/classify/debug"): _debug(whole),
+        ("GET", "/api/v1/db/predictions"): {
+            "total": 1, "limit": 100, "offset": 0, "items": [_stored(whole)], "next_cursor": None
+        },
+        ("GET", "/api/v1/db/predictions/{prediction_id}"): {**_stored(whole), "answer": whole},
+        ("PATCH", "/api/v1/db/predictions/{prediction_id}"): {"ok": True, "prediction_id": _ID},
+        ("DELETE", "/api/v1/db/predictions/{prediction_id}"): {"ok": True, "deleted": _ID},
+        ("GET", "/api/v1/mlops/champion"): {**_MODEL, "since": _AT, "previous": "2", "loaded": True},
+        ("GET", "/api/v1/mlops/status"): {
+            "model_name": _MODEL["name"],
+            "production": {"version": "3", "run_id": None},
+            "staging": {"version": None, "run_id": None},
+        },
+        ("POST", "/api/v1/mlops/promote"): _moved("3", "2", "Model 3 answers from now on."),
+        ("POST", "/api/v1/mlops/rollback"): _moved("2", "3", "Rolled back: model 2 answers from now on."),
+        ("GET", "/health"): {"status": "ok", "message": "API is running"},
+        ("GET", "/"): {"message": "Leafloop", "version": leafloop.__version__, "endpoints": {"predict": "/api/v1/predict"}},
+    }  # fmt: skip
+
+
+def _moved(version: str, previous: str, message: str) -> dict[str, Any]:
+    return {"ok": True, "message": message, "version": version, "previous": previous}
+
+
+def _prediction(taxonomy: Taxonomy) -> dict[str, Any]:
+    worst = max(range(len(taxonomy.classes)), key=lambda i: taxonomy.classes[i].severity)
+    name = taxonomy.class_names[worst]
+    return {
+        "success": True,
+        "prediction_id": _ID,
+        "user_id": "maria",
+        "image_size": {"width": 3000, "height": 4000},
+        "class_id": worst,
+        "class_name": name,
+        "confidence": 0.87,
+        "reliable": True,
+        "outcome": "diseased",
+        "advice": taxonomy.advice_for(worst),
+        "quality": {
+            "sharpness": 212.5, "brightness": 118.2, "leaf_fraction": 0.71, "width": 3000, "height": 4000, "warnings": []
+        },
+        "detections": [{"class_id": worst, "class_name": name, "confidence": 0.87, "bbox": _BOX}],
+        "model": _MODEL,
+        "timings_ms": {"decode": 61.0, "tile": 4.2, "infer": 590.3, "merge": 0.9, "store": 6.5, "total": 664.1},
+    }  # fmt: skip
+
+
+def _debug(whole: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "user_id": whole["user_id"],
+        "all_detections": whole["detections"],
+        "classes_detected": [{"class_name": whole["class_name"], "confidence": whole["confidence"]}],
+        "total_detections": 1,
+        "top_class": whole["class_name"],
+        "top_confidence": whole["confidence"],
+    }
+
+
+def _stored(whole: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "id": _ID,
+        "user_id": whole["user_id"],
+        "user_location": "Davao",
+        "image_path": f"/api/v1/db/predictions/{_ID}/photo",
+        "image_size_kb": 2840.5,
+        "image_width": 3000,
+        "image_height": 4000,
+        "image_hash": _HASH,
+        "predicted_class_id": whole["class_id"],
+        "predicted_class_name": whole["class_name"],
+        "confidence": whole["confidence"],
+        "bbox_data": whole["detections"],
+        "model_version": "3",
+        "model_name": _MODEL["name"],
+        "inference_time_ms": 590.3,
+        "timestamp": _AT,
+        "metadata": None,
+        "outcome": whole["outcome"],
+        "reliable": True,
+        "bundle_hash": _HASH,
+        "request_id": "0c3f6d0b7d0e4f0f8f4a4f2d9f1c7e55",
+    }
