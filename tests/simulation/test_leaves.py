@@ -35,6 +35,13 @@ def test_each_box_is_the_tight_extent_of_its_lesion_inside_the_photo(seed: int) 
         assert bottom <= SIZE["height"]
 
 
+def test_where_two_lesions_touch_the_boxes_are_tight_round_what_is_seen() -> None:
+    photo = leaves.render(12, view="part", clean=0, leafless=0, width=896, height=896, stages=6)
+    for index, box in enumerate(photo.xyxy_px.tolist()):
+        rows, columns = np.nonzero(photo.lesion == index + 1)
+        assert box == [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
+
+
 @pytest.mark.parametrize("seed", range(6))
 def test_lesions_lie_on_the_visible_leaf(seed: int) -> None:
     photo = leaves.render(seed, clean=0, leafless=0, **SIZE)

@@ -35,15 +35,19 @@ def tones(lesion: lesions.Lesion) -> np.ndarray:
     return lesion.pixels[lesion.mask]
 
 
+def box(lesion: lesions.Lesion) -> tuple[int, int, int, int]:
+    return lesions.extent(lesion.mask, lesion.patch)
+
+
 def sides(lesion: lesions.Lesion) -> tuple[int, int]:
-    left, top, right, bottom = lesions.box(lesion)
+    left, top, right, bottom = box(lesion)
     return right - left, bottom - top
 
 
 @pytest.mark.parametrize("look", range(6))
 def test_the_box_is_the_extent_of_what_differs_strongly_from_the_leaf(look: int) -> None:
     for lesion in drawn(look):
-        left, top, right, bottom = lesions.box(lesion)
+        left, top, right, bottom = box(lesion)
         rows, columns = np.nonzero(lesion.mask)
         assert (left, right) == (lesion.patch.left + columns.min(), lesion.patch.left + columns.max() + 1)
         assert (top, bottom) == (lesion.patch.top + rows.min(), lesion.patch.top + rows.max() + 1)
@@ -72,7 +76,7 @@ def test_each_stage_can_be_told_from_the_others_by_colour_and_shape() -> None:
 
 def test_the_halo_is_beside_the_box_and_reaches_farther_along_the_veins() -> None:
     for lesion in drawn(4):
-        left, top, right, bottom = lesions.box(lesion)
+        left, top, right, bottom = box(lesion)
         halo = lesion.extent_px
         assert halo[0] < left
         assert halo[3] > bottom
@@ -90,7 +94,7 @@ def test_a_lesion_partly_hidden_is_boxed_where_it_is_seen() -> None:
     edge[88:] = 0
     found = [lesion for seed in range(20) if (lesion := draw(3, seed, visible=edge)) is not None]
     assert found
-    assert all(lesions.box(lesion)[3] <= 88 for lesion in found)
+    assert all(box(lesion)[3] <= 88 for lesion in found)
 
 
 def test_a_lesion_cut_by_the_frame_is_not_drawn() -> None:

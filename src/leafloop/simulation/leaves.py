@@ -78,10 +78,13 @@ def render(
     free = _free(drawn, scene.living)
     blemishes.sprinkle(rng, blemishes.ON_THE_LEAF, scene.pixels, free, leaf, _places(rng, free, int(rng.poisson(3))))
     class_id = np.array([stage for stage, _ in drawn], np.int64)
-    boxes = np.array([lesions.box(lesion) for _, lesion in drawn], np.float32).reshape(-1, 4)
     owner = np.zeros((height, width), np.uint16)
     for index, (_, lesion) in enumerate(drawn):
         owner[lesion.patch.window][lesion.mask] = index + 1
+    # Measured after all are painted: where two touch, the later one owns the pixel.
+    seen = [owner[lesion.patch.window] == index + 1 for index, (_, lesion) in enumerate(drawn)]
+    extents = [lesions.extent(mask, lesion.patch) for mask, (_, lesion) in zip(seen, drawn, strict=True)]
+    boxes = np.array(extents, np.float32).reshape(-1, 4)
     return RenderedPhoto(
         pixels=camera.develop(rng, scene.pixels),
         class_id=class_id,

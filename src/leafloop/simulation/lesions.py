@@ -172,7 +172,7 @@ def draw(
         painted, under, mask, halo if look.halo and look.halo_strength[0] > 0 else None, dry if look.centre else None
     ):
         return None
-    return Lesion(area, np.clip(painted, 0, 1), mask, _extent((halo > 0.25) | mask, area))
+    return Lesion(area, np.clip(painted, 0, 1), mask, extent((halo > 0.25) | mask, area))
 
 
 def _spot(rng: np.random.Generator, look: Look, along: Plane, across: Plane, size: tuple[float, float]) -> Plane:
@@ -241,7 +241,7 @@ def _showable(whole: Mask, seen: Mask, area: Patch, width: int, height: int) -> 
     """Mostly visible, not tiny, and away from the photo's border: a lesion cut by the frame is not drawn."""
     if whole.sum() == 0 or seen.sum() < LEAST_VISIBLE * whole.sum():
         return False
-    left, top, right, bottom = _extent(seen, area)
+    left, top, right, bottom = extent(seen, area)
     inside = left > 0 and top > 0 and right < width and bottom < height
     return inside and min(right - left, bottom - top) >= SMALLEST_BOX_PX
 
@@ -264,7 +264,7 @@ def _faint(painted: Picture, under: Picture, mask: Mask, halo: Plane | None, dry
     return False
 
 
-def _extent(mask: Mask, area: Patch) -> tuple[int, int, int, int]:
+def extent(mask: Mask, area: Patch) -> tuple[int, int, int, int]:
     """x0, y0, x1, y1 in photo pixels; the last ones are exclusive."""
     rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
     return (
@@ -273,7 +273,3 @@ def _extent(mask: Mask, area: Patch) -> tuple[int, int, int, int]:
         area.left + int(columns[-1]) + 1,
         area.top + int(rows[-1]) + 1,
     )
-
-
-def box(lesion: Lesion) -> tuple[int, int, int, int]:
-    return _extent(lesion.mask, lesion.patch)
