@@ -1,0 +1,268 @@
+"""The object store: bytes under the hash of the bytes, in a folder or in S3. Knows no table and no photo.
+
+A key is the SHA-256 of what it names, so writing twice is harmless, nothing depends on a conditional write, and every read is
+verified. The folder is written by ourselves, since an object is acknowledged only once it would survive a power cut: the file is
+fsynced, renamed, and its folder fsynced, with each folder that was made for it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import os
+import re
+import secrets
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Protocol
+from urllib.parse import unquote, urlsplit
+
+from obstore.exceptions import BaseError, NotFoundError
+from obstore.store import S3Store
+
+from leafloop.errors import (
+    BlobCorrupt,
+    BlobMissing,
+    ConfigurationInvalid,
+    NotFound,
+    ReadOnly,
+    StorageError,
+    StorageFull,
+)
+
+_KEY = re.compile(r"[0-9a-f]{64}", re.ASCII)
+# One call: a slow net moves a 30 MB photo in it; three tries stay within the 10 s in which most photos are answered.
+S3_TIMEOUT, S3_RETRIES, S3_RETRY_FOR = timedelta(seconds=5), 2, timedelta(seconds=10)
+
+
+class BlobStore(Protocol):
+    """What every store does. All may raise `StorageError`; `put` also `StorageFull` and `ReadOnly`."""
+
+    def put(self, data: bytes) -> str:
+        """Keep bytes; their key. When it returns they survive a power cut."""
+
+    def get(self, key: str) -> bytes:
+        """The bytes of a key, verified. Raises `BlobMissing`, `BlobCorrupt`, and `NotFound` for what is no key."""
+
+    def has(self, key: str) -> bool:
+        """Whether a key is there; its bytes are not read."""
+
+    def delete(self, key: str) -> None:
+        """Remove a key; one that is not there is no error."""
+
+    def keys(self) -> Iterator[str]:
+        """Every key, in no order. What an interrupted write left behind is not one."""
+
+    def check(self) -> None:
+        """Write, read back and remove a small object."""
+
+
+def open_blobs(url: str) -> BlobStore:
+    """A store by its URL: `file:///folder`, or `s3://bucket/prefix` with the standard AWS_* variables."""
+    parts = urlsplit(url)
+    if parts.scheme == "file" and parts.netloc in ("", "localhost"):
+        return LocalBlobs(Path(unquote(parts.path)))
+    if parts.scheme == "s3" and parts.netloc:
+        return S3Blobs(parts.netloc, parts.path.strip("/"))
+    raise ConfigurationInvalid(
+        "LEAFLOOP_BLOBS_URL is not a store that Leafloop knows. Write file:///folder or s3://bucket/prefix.",
+        variable="LEAFLOOP_BLOBS_URL",
+    )
+
+
+def hash_of(data: bytes) -> str:
+    """The key of bytes."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def _path_of(key: str) -> str:
+    if not _KEY.fullmatch(key):  # a key is never a path
+        raise NotFound("That is not the key of an object.")
+    return f"{key[:2]}/{key[2:4]}/{key}"
+
+
+def _verified(key: str, data: bytes) -> bytes:
+    if hash_of(data) != key:
+        raise BlobCorrupt(f"Object {key[:12]} no longer matches its hash. Restore it from a backup.", key=key)
+    return data
+
+
+def _check(store: BlobStore) -> None:
+    """Write what nobody else writes, read it back, and take it away."""
+    data = b"leafloop check " + secrets.token_bytes(16)
+    key = store.put(data)
+    try:
+        store.get(key)
+    finally:
+        store.delete(key)
+
+
+class LocalBlobs:
+    """A folder, as `ab/cd/<hash>`."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def put(self, data: bytes) -> str:
+        key = hash_of(data)
+        target = self._root / _path_of(key)
+        with _translated():
+            if not self._is_whole(target, data):
+                _make_folder(target.parent)
+                _write(target, data)
+        return key
+
+    def get(self, key: str) -> bytes:
+        path = self._root / _path_of(key)
+        with _translated():
+            try:
+                return _verified(key, path.read_bytes())
+            except FileNotFoundError:
+                raise BlobMissing(key=key) from None
+
+    def has(self, key: str) -> bool:
+        return (self._root / _path_of(key)).is_file()
+
+    def delete(self, key: str) -> None:
+        path = self._root / _path_of(key)
+        with _translated(), contextlib.suppress(FileNotFoundError):
+            path.unlink()
+            _sync_folder(path.parent)
+
+    def keys(self) -> Iterator[str]:
+        for path in self._root.glob("??/??/*"):
+            if _KEY.fullmatch(path.name):
+                yield path.name
+
+    def check(self) -> None:
+        _check(self)
+
+    @staticmethod
+    def _is_whole(path: Path, data: bytes) -> bool:
+        """Whether the very bytes are there already. A rotten copy is written anew: so a second upload heals it."""
+        try:
+            return path.stat().st_size == len(data) and path.read_bytes() == data
+        except FileNotFoundError:
+            return False
+
+
+def _write(target: Path, data: bytes) -> None:
+    """Write beside, sync, rename, sync the folder. A file whose sync failed is thrown away, never synced again."""
+    draft = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        with draft.open("xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.rename(target)
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise
+    _sync_folder(target.parent)
+
+
+def _make_folder(folder: Path) -> None:
+    """Make a folder and those above it; each one that is new is synced into the one above."""
+    if folder.is_dir():
+        return
+    _make_folder(folder.parent)
+    folder.mkdir(exist_ok=True)
+    _sync_folder(folder.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+@contextlib.contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise _from_os(error) from error
+
+
+def _from_os(error: OSError) -> StorageError | StorageFull | ReadOnly:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return StorageFull()
+    if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR):
+        return ReadOnly(
+            f"The folder of the objects cannot be used ({error.strerror}). Check LEAFLOOP_BLOBS_URL and its permissions."
+        )
+    return StorageError(
+        f"The folder of the objects failed ({error.strerror}). Nothing was acknowledged: send it again in a moment."
+    )
+
+
+class S3Blobs:
+    """A bucket, under a prefix. Endpoint, region and credentials come from the standard AWS_* variables."""
+
+    def __init__(self, bucket: str, prefix: str = "") -> None:
+        self._store = S3Store(
+            bucket,
+            prefix=prefix or None,
+            client_options={"timeout": S3_TIMEOUT, "connect_timeout": S3_TIMEOUT, "allow_http": True},
+            retry_config={"max_retries": S3_RETRIES, "retry_timeout": S3_RETRY_FOR},
+        )
+
+    def put(self, data: bytes) -> str:
+        key = hash_of(data)
+        with _translated_s3():
+            self._store.put(_path_of(key), data)
+            # A store that says yes and keeps nothing is found out before the row is written, not when the photo is asked for.
+            if self._store.head(_path_of(key))["size"] != len(data):
+                raise StorageError(
+                    "The object store kept another size than was sent. Nothing was acknowledged: send it again."
+                )
+        return key
+
+    def get(self, key: str) -> bytes:
+        path = _path_of(key)
+        with _translated_s3():
+            try:
+                return _verified(key, bytes(self._store.get(path).bytes()))
+            except (NotFoundError, FileNotFoundError):
+                raise BlobMissing(key=key) from None
+
+    def has(self, key: str) -> bool:
+        path = _path_of(key)
+        with _translated_s3():
+            try:
+                self._store.head(path)
+            except (NotFoundError, FileNotFoundError):
+                return False
+        return True
+
+    def delete(self, key: str) -> None:
+        path = _path_of(key)
+        with _translated_s3(), contextlib.suppress(NotFoundError, FileNotFoundError):
+            self._store.delete(path)
+
+    def keys(self) -> Iterator[str]:
+        with _translated_s3():
+            for page in self._store.list():
+                for found in page:
+                    name = found["path"].rsplit("/", 1)[-1]
+                    if _KEY.fullmatch(name):
+                        yield name
+
+    def check(self) -> None:
+        _check(self)
+
+
+@contextlib.contextmanager
+def _translated_s3() -> Iterator[None]:
+    try:
+        yield
+    except (BaseError, OSError) as error:
+        # The library's text names endpoint and bucket, which is what an operator needs; it holds no credential.
+        reason = " ".join(str(error).split())[:200]
+        raise StorageError(
+            f"The object store does not answer ({reason}). Nothing was acknowledged: send it again."
+        ) from error

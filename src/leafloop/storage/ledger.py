@@ -1,0 +1,207 @@
+"""The database: opened, checked, moved up and down, and entered by one transaction at a time. Knows no table's meaning.
+
+SQLite runs in WAL with synchronous=FULL: with less, a power cut takes the last commits (measured; docs/ARCHITECTURE.md).
+A driver's errors are translated here, once.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from alembic.util.exc import CommandError
+from sqlalchemy import Connection, Engine, create_engine, event, exc, inspect
+from sqlalchemy.orm import Session
+
+from leafloop.errors import (
+    ConfigurationInvalid,
+    DatabaseBusy,
+    DatabaseUnavailable,
+    LeafloopError,
+    ReadOnly,
+    SchemaUnknown,
+    StorageFull,
+)
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+WAIT_S = 5  # for a lock, a connection, a statement: half of the 10 s in which a photo is answered
+POOL, OVERFLOW = 10, 10  # connections a process: the 16 photos under way and a few readers
+
+
+class Ledger:
+    """A database by its URL. Opening it connects to nothing; every method may raise `DatabaseUnavailable` or `DatabaseBusy`."""
+
+    def __init__(self, url: str) -> None:
+        self._engine = _engine(url)
+        self._readers = self._engine.execution_options(read_only=True)
+
+    @property
+    def dialect(self) -> str:
+        """`sqlite` or `postgresql`."""
+        return self._engine.dialect.name
+
+    @property
+    def is_embedded(self) -> bool:
+        """Whether the database is a file of this machine's own, so that a service may set it up by itself."""
+        return self.dialect == "sqlite"
+
+    @contextmanager
+    def transaction(self) -> Iterator[Session]:
+        """One request or one step: committed at the end, and nothing of it is kept when anything is raised."""
+        with translated(), Session(self._engine) as session, session.begin():
+            yield session
+
+    @contextmanager
+    def reading(self) -> Iterator[Session]:
+        """A look at one state of the database, beside whoever writes. Nothing may be written in it."""
+        with translated(), Session(self._readers) as session, session.begin():
+            yield session
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._engine.dispose()
+
+    # The schema
+
+    def revision(self) -> str | None:
+        """The schema that the database has; None: none yet."""
+        with translated(), self._readers.connect() as connection:
+            return _revision(connection)
+
+    def newest_revision(self) -> str | None:
+        """The schema that this version of the program knows."""
+        return ScriptDirectory(str(MIGRATIONS)).get_current_head()
+
+    def is_empty(self) -> bool:
+        """Whether there is no table at all."""
+        with translated(), self._readers.connect() as connection:
+            return not inspect(connection).get_table_names()
+
+    def check(self) -> None:
+        """Raise `SchemaUnknown` unless the schema is the one that this version knows."""
+        has, knows = self.revision(), self.newest_revision()
+        if has != knows:
+            raise SchemaUnknown(
+                f"The database's schema is {has or 'not there yet'}, and this version needs {knows}. "
+                "Run 'leafloop db upgrade'; if the schema is the newer one, install the version that made it."
+            )
+
+    def upgrade(self) -> None:
+        """Bring the schema to the newest. Two at once: the second waits and finds it done."""
+        self._migrate(command.upgrade, "head")
+
+    def downgrade(self, revision: str) -> None:
+        """Take the schema back to `revision` (`-1`: one step, `base`: nothing). Raises `SchemaUnknown` for an unknown one."""
+        self._migrate(command.downgrade, revision)
+
+    def _migrate(self, move: Any, revision: str) -> None:
+        config = Config()
+        config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+        with translated(), self._engine.connect() as connection:
+            config.attributes["connection"] = connection
+            try:
+                move(config, revision)
+            except CommandError as error:
+                raise SchemaUnknown(f"The schema cannot be moved to '{revision}': {error}.") from None
+
+
+def _revision(connection: Connection) -> str | None:
+    return MigrationContext.configure(connection).get_current_revision()
+
+
+def _engine(url: str) -> Engine:
+    try:
+        if url.startswith("sqlite"):
+            engine = create_engine(
+                url, connect_args={"timeout": WAIT_S}, pool_size=POOL, max_overflow=OVERFLOW, pool_timeout=WAIT_S
+            )
+            event.listen(engine, "connect", _set_up_sqlite)
+            event.listen(engine, "begin", _begin_sqlite)
+            return engine
+        if url.startswith(("postgresql://", "postgres://")):  # the driver that is installed
+            url = "postgresql+psycopg://" + url.split("://", 1)[1]
+        options = f"-c statement_timeout={WAIT_S}s -c lock_timeout={WAIT_S}s -c idle_in_transaction_session_timeout=60s"
+        connect = {"connect_timeout": WAIT_S, "options": options, "application_name": "leafloop"}
+        return create_engine(
+            url, connect_args=connect, pool_pre_ping=True, pool_size=POOL, max_overflow=OVERFLOW, pool_timeout=WAIT_S
+        )
+    except (exc.ArgumentError, exc.NoSuchModuleError, ModuleNotFoundError, TypeError):
+        raise ConfigurationInvalid(
+            "LEAFLOOP_DATABASE_URL is not a database that Leafloop knows. Write sqlite:///path/file.db or "
+            "postgresql+psycopg://user:password@host/database.",
+            variable="LEAFLOOP_DATABASE_URL",
+        ) from None
+
+
+def _set_up_sqlite(connection: sqlite3.Connection, _record: object) -> None:
+    connection.isolation_level = None  # transactions are begun by `_begin_sqlite`, not guessed by the driver
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", f"busy_timeout={WAIT_S * 1000}"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    """A writer takes its lock at once: one that read first and wants to write later cannot wait, it can only fail."""
+    read_only = connection.get_execution_options().get("read_only", False)
+    connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Turn a driver's errors into ours. A broken constraint stays what it is: only the caller knows what it means."""
+    try:
+        yield
+    except exc.IntegrityError:
+        raise
+    except exc.TimeoutError:
+        raise DatabaseUnavailable(
+            "All connections to the database are taken. Send the request again in a moment."
+        ) from None
+    except exc.DBAPIError as error:
+        raise _translate(error) from error
+
+
+def _translate(error: exc.DBAPIError) -> LeafloopError:
+    cause = error.orig
+    if isinstance(cause, sqlite3.Error):
+        return _from_sqlite(cause)
+    state = str(getattr(cause, "sqlstate", None) or "")
+    return _STATES.get(state, DatabaseUnavailable)()
+
+
+# PostgreSQL's codes (its manual, appendix A).
+_STATES: dict[str, type[LeafloopError]] = {
+    "55P03": DatabaseBusy,  # lock_not_available
+    "57014": DatabaseBusy,  # query_canceled: our statement time-out
+    "40001": DatabaseBusy,  # serialization_failure
+    "40P01": DatabaseBusy,  # deadlock_detected
+    "53100": StorageFull,  # disk_full
+    "25006": ReadOnly,  # read_only_sql_transaction
+    "42P01": SchemaUnknown,  # undefined_table
+    "42703": SchemaUnknown,  # undefined_column
+}
+
+
+def _from_sqlite(error: sqlite3.Error) -> LeafloopError:
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the primary code; extended ones carry more in the upper bits
+    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return DatabaseBusy()
+    if code == sqlite3.SQLITE_FULL:
+        return StorageFull("The disk of the database is full, so nothing new is taken. An operator has to make room.")
+    if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM):
+        return ReadOnly(
+            f"The database file cannot be opened for writing ({error}). Check its folder and its permissions."
+        )
+    if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        return DatabaseUnavailable(f"The database file is damaged ({error}). Restore it from a backup.")
+    if "no such table" in str(error) or "no such column" in str(error):
+        return SchemaUnknown()
+    return DatabaseUnavailable(
+        f"The database did not take it ({error}). Nothing was acknowledged: send it again in a moment."
+    )
