@@ -1,7 +1,7 @@
 """The copy of a photo that is stored and served: nothing but the picture, its orientation and its colour profile.
 
-JPEG, PNG and WebP are cut, not encoded again; HEIC is turned once. The copy says nothing of place, time, camera or person,
-holds nothing before or after the picture, and its media type comes from its own bytes. Knows no storage.
+JPEG, PNG and WebP are cut, not encoded again; HEIC is turned once. The copy says nothing of place, time, camera or
+person, holds nothing before or after the picture, and its media type comes from its own bytes. Knows no storage.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Bytes to an upright photo, or one clear error: the only way into Leafloop for a picture. Knows no storage and no HTTP.
+"""Bytes to an upright photo, or one clear error: the only way into Leafloop for a picture. Knows no storage.
 
 The type comes from the bytes; limits are checked on the header, before anything is decoded; the pixels are decoded from
 the kept copy, so that every answer can be computed again from what is stored. All values can be pickled and nothing is
@@ -41,7 +41,7 @@ class PhotoLimits:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Photo:
-    """One photo. `pixels`: uint8 [height, width, 3], RGB, upright, sRGB, C-contiguous. `sha256`: of the received bytes."""
+    """One photo. `pixels`: uint8 [height, width, 3], RGB, upright, sRGB, C-contiguous. `sha256`: of the upload."""
 
     pixels: Pixels
     width: int

@@ -102,7 +102,7 @@ def decode(data: bytes) -> Pixels:
 
 
 def encode(samples: npt.NDArray[np.uint8]) -> bytes:
-    """A PNG of RGB + alpha [H, W, 4]: what a HEIC with alpha is turned into. Level 3 takes a third of the time of 6."""
+    """A PNG of RGB + alpha [H, W, 4]: what a HEIC with alpha is turned into. Level 3: a third of the time of 6."""
     height, width = samples.shape[:2]
     rows = np.zeros((height, 1 + 4 * width), np.uint8)  # the first byte of a row: no filter
     rows[:, 1:] = samples.reshape(height, 4 * width)
@@ -153,7 +153,7 @@ def _header(body: bytes) -> Header:
 
 
 def _read(data: bytes) -> Png:
-    """Walk once and sort every chunk: rewritten, kept as it is, dropped (ancillary), or refused (unknown, critical)."""
+    """Walk once and sort every chunk: rewritten, kept, dropped (ancillary), or refused (unknown and critical)."""
     chunks = list(_chunks(data))
     if chunks[0][0] != b"IHDR":
         raise Undecodable()
