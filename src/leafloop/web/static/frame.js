@@ -1,0 +1,52 @@
+// On every page: marks that scripts run, writes times in the reader's own zone, and lets photos be zoomed.
+document.documentElement.classList.add("js");
+
+function localTimes(root) {
+  const form = new Intl.DateTimeFormat(document.documentElement.lang, { dateStyle: "medium", timeStyle: "short" });
+  for (const time of root.querySelectorAll("time[datetime]")) {
+    const moment = new Date(time.dateTime);
+    if (!Number.isNaN(moment.valueOf())) time.textContent = form.format(moment);
+  }
+}
+
+function photo(figure) {
+  const frame = figure.querySelector("[data-photo-window]");
+  const canvas = figure.querySelector("[data-photo-canvas]");
+  const zoom = figure.querySelector("[data-zoom]");
+  const hide = figure.querySelector("[data-hide]");
+
+  // x and y: the point to look at, as parts of the photo's width and height.
+  function toggle(x, y) {
+    const on = frame.classList.toggle("zoomed");
+    zoom.setAttribute("aria-pressed", String(on));
+    if (!on) return frame.removeAttribute("tabindex");
+    frame.tabIndex = 0; // the arrow keys move the photo
+    const image = canvas.querySelector("img");
+    if (image?.dataset.full) {
+      image.src = image.dataset.full;
+      delete image.dataset.full;
+    }
+    frame.scrollLeft = x * canvas.offsetWidth - frame.clientWidth / 2;
+    frame.scrollTop = y * canvas.offsetHeight - frame.clientHeight / 2;
+  }
+
+  zoom.hidden = false;
+  zoom.addEventListener("click", () => toggle(0.5, 0.5));
+  canvas.addEventListener("click", (event) => {
+    const box = canvas.getBoundingClientRect();
+    toggle((event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height);
+  });
+  if (hide) {
+    hide.hidden = false;
+    hide.addEventListener("click", () => {
+      hide.setAttribute("aria-pressed", String(figure.classList.toggle("boxes-hidden")));
+    });
+  }
+}
+
+export function wire(root) {
+  localTimes(root);
+  root.querySelectorAll("[data-photo]").forEach(photo);
+}
+
+wire(document);

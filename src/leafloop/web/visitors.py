@@ -1,0 +1,80 @@
+"""Who looks at a page: a login's cookie or the open service, never an `Authorization` header. Each route states what it needs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import ParamSpec, TypeVar
+
+import anyio.to_thread
+from starlette.requests import Request
+
+from leafloop import access
+from leafloop.access import Caller
+from leafloop.errors import AccessError
+from leafloop.web.contexts import Visitor
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Access:
+    """A dependency of a page. `access` says who may see it: a role, or `public`."""
+
+    def __init__(self, needs: str, *, counts_as: str = "request") -> None:
+        self.access = needs
+        self.counts_as = counts_as
+
+    async def __call__(self, request: Request) -> Caller:
+        """The caller. Raises every `AccessError`, `RateLimited` and `DatabaseUnavailable`."""
+        caller = await who(request)
+        request.state.key_id = caller.key_id
+        request.app.state.rates.count(self.counts_as, caller.key_id or address(request))
+        access.refuse_cross_site(caller, request.method, request.headers)
+        access.require(caller, self.access)
+        return caller
+
+
+class _Public(Access):
+    """Anybody. A form that logs in is refused from another site all the same: it would choose whose account a phone uses."""
+
+    def __init__(self) -> None:
+        super().__init__("public")
+
+    async def __call__(self, request: Request) -> Caller:
+        anybody = Caller(None, "field", open=True)
+        if request.method != "GET":
+            request.app.state.rates.count("request", address(request))
+            access.refuse_cross_site(anybody, request.method, request.headers)
+        return anybody
+
+
+PUBLIC = _Public()
+FIELD = Access("field")
+PHOTO = Access("field", counts_as="photo")
+
+
+async def who(request: Request) -> Caller:
+    """The caller behind a request's cookie, or of the open service. Raises `KeyMissing`, `KeyInvalid`, `DatabaseUnavailable`."""
+    parts = request.app.state.parts
+    cookie = request.cookies.get(access.cookie_name(parts.settings))
+    try:
+        return await in_thread(request, access.authenticate, parts, cookie=cookie)
+    except AccessError:
+        request.app.state.rates.count("request", address(request))  # guessing cookies is counted too
+        raise
+
+
+def seen_as(caller: Caller | None) -> Visitor:
+    """What the page's frame shows of a caller."""
+    return Visitor() if caller is None else Visitor(open_mode=caller.open, signed_in=caller.session is not None)
+
+
+def address(request: Request) -> str:
+    """Where a request came from; behind a proxy, what uvicorn was told to believe of it."""
+    return request.client.host if request.client else "unknown"
+
+
+async def in_thread(request: Request, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Run what blocks in one of the service's threads."""
+    return await anyio.to_thread.run_sync(partial(work, *args, **kwargs), limiter=request.app.state.limiter)
