@@ -26,7 +26,7 @@ class Access:
         self.counts_as = counts_as
 
     async def __call__(self, request: Request) -> Caller:
-        """The caller. Raises every `AccessError`, `RateLimited`, and `DatabaseUnavailable` (nobody can say who asks)."""
+        """The caller. Raises every `AccessError`, `RateLimited`, and `DatabaseUnavailable` (nobody can say who)."""
         state = request.app.state
         caller = await self._known(request)
         request.state.key_id = caller.key_id

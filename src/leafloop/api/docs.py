@@ -1,5 +1,8 @@
-"""The calls as a page and as OpenAPI: `/docs` and `/openapi.json`. Rendered here, because a page that fetches its viewer from
-somebody else's server would break the content policy, and a field office has no such server.
+"""The calls as a page and as OpenAPI: `/docs` and `/openapi.json`. Knows the shape of a document, not what the calls do.
+
+The page is rendered here: one that fetches its viewer from somebody else's server would break our content policy, and
+a field office may have no way to that server. Swagger UI's own files are 1.9 MB, more than all the rest of the
+package's pages.
 """
 
 from __future__ import annotations
@@ -22,8 +25,9 @@ router = APIRouter(include_in_schema=False, dependencies=[Depends(callers.PUBLIC
 
 _STATIC = Path(__file__).parent / "static"
 _DESCRIPTION = (
-    "A photo of a leaf in, a disease stage out. Send a key as `Authorization: Bearer KEY`; on its own machine, before the "
-    "first key is made, the service takes photos without one. Errors are RFC 9457 problem documents with a stable `code`."
+    "A photo of a leaf in, a disease stage out. Send a key as `Authorization: Bearer KEY`; on its own machine, before "
+    "the first key is made, the service takes photos without one. Errors are RFC 9457 problem documents with a stable "
+    "`code`."
 )
 
 
@@ -54,7 +58,9 @@ def openapi(app: FastAPI) -> dict[str, Any]:
             license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
         )
         components = spec.setdefault("components", {})
-        components["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer", "bearerFormat": "lf_<id>_<secret>"}}
+        components["securitySchemes"] = {
+            "key": {"type": "http", "scheme": "bearer", "bearerFormat": "lf_<id>_<secret>"}
+        }
         shapes = components.setdefault("schemas", {})
         shapes["ProblemDocument"] = schemas.ProblemDocument.model_json_schema()
         for unused in ("HTTPValidationError", "ValidationError"):  # FastAPI's own form of an error, which we never send
@@ -69,7 +75,7 @@ def _complete(app: FastAPI, paths: dict[str, Any]) -> None:
     for route in callers.routes_of(app.routes):
         if not isinstance(route, APIRoute) or route.path not in paths:
             continue
-        for method in route.methods:
+        for method in route.methods or ():
             call = paths[route.path].get(method.lower())
             if call is not None:
                 _complete_call(call, callers.declared(route) or "public", shown.get((method, route.path)))

@@ -1,4 +1,4 @@
-"""An example of each answer, made of the class set that is in force: no class is named here. A test holds each to its shape."""
+"""An example of each answer, made of the class set in force: it names no class. A test holds each to its shape."""
 
 from __future__ import annotations
 
@@ -24,7 +24,9 @@ def by_call(taxonomy: Taxonomy) -> dict[tuple[str, str], Any]:
         ("GET", "/api/v1/db/predictions"): {
             "total": 1, "limit": 100, "offset": 0, "items": [_stored(whole)], "next_cursor": None
         },
-        ("GET", "/api/v1/db/predictions/{prediction_id}"): {**_stored(whole), "answer": whole},
+        ("GET", "/api/v1/db/predictions/{prediction_id}"): {
+            **_stored(whole), "group": "plot 7", "captured_at": _AT, "consent": True, "answer": whole
+        },
         ("PATCH", "/api/v1/db/predictions/{prediction_id}"): {"ok": True, "prediction_id": _ID},
         ("DELETE", "/api/v1/db/predictions/{prediction_id}"): {"ok": True, "deleted": _ID},
         ("GET", "/api/v1/mlops/champion"): {**_MODEL, "since": _AT, "previous": "2", "loaded": True},
@@ -36,7 +38,7 @@ def by_call(taxonomy: Taxonomy) -> dict[tuple[str, str], Any]:
         ("POST", "/api/v1/mlops/promote"): _moved("3", "2", "Model 3 answers from now on."),
         ("POST", "/api/v1/mlops/rollback"): _moved("2", "3", "Rolled back: model 2 answers from now on."),
         ("GET", "/health"): {"status": "ok", "message": "API is running"},
-        ("GET", "/"): {"message": "Leafloop", "version": leafloop.__version__, "endpoints": {"predict": "/api/v1/predict"}},
+        ("GET", "/"): {"message": "Leafloop", "version": leafloop.__version__, "endpoints": {"docs": "/docs"}},
     }  # fmt: skip
 
 
@@ -59,7 +61,8 @@ def _prediction(taxonomy: Taxonomy) -> dict[str, Any]:
         "outcome": "diseased",
         "advice": taxonomy.advice_for(worst),
         "quality": {
-            "sharpness": 212.5, "brightness": 118.2, "leaf_fraction": 0.71, "width": 3000, "height": 4000, "warnings": []
+            "sharpness": 212.5, "brightness": 118.2, "leaf_fraction": 0.71,
+            "width": 3000, "height": 4000, "warnings": [],
         },
         "detections": [{"class_id": worst, "class_name": name, "confidence": 0.87, "bbox": _BOX}],
         "model": _MODEL,
@@ -100,5 +103,6 @@ def _stored(whole: dict[str, Any]) -> dict[str, Any]:
         "outcome": whole["outcome"],
         "reliable": True,
         "bundle_hash": _HASH,
+        "source": "api",
         "request_id": "0c3f6d0b7d0e4f0f8f4a4f2d9f1c7e55",
     }

@@ -1,7 +1,8 @@
-"""Which model answers, which there are, and moving the pointer. Decides nothing: `live.promotion` and the registry do."""
+"""Which model answers, which there are, and moving the pointer. Decides nothing: `live.promotion` does."""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request
@@ -22,7 +23,9 @@ AnyKey = Annotated[Caller, Depends(callers.FIELD)]
 Engineer = Annotated[Caller, Depends(callers.ENGINEER)]
 Operator = Annotated[Caller, Depends(callers.OPERATOR)]
 
-NO_REASON_GIVEN = "no reason given (older client)"  # its rollback request has no such field, and the audit log needs one
+NO_REASON_GIVEN = (
+    "no reason given (older client)"  # its rollback request has no such field, and the audit log needs one
+)
 
 
 @router.get("/champion", response_model=schemas.Champion)
@@ -53,19 +56,17 @@ async def older_metrics(request: Request, _caller: AnyKey) -> PlainTextResponse:
 @router.post("/promote", response_model=schemas.Moved)
 async def promote(request: Request, caller: Operator, wanted: schemas.Promote) -> dict[str, Any]:
     """Make a version the champion. Every replica follows within a second or two."""
-    parts = request.app.state.parts
-    moved = await in_thread(
-        request, promotion.promote, parts, wanted.version, wanted.reason, callers.actor(caller)
-    )
-    return _moved(moved, "Model {} answers from now on.")
+    actor = callers.actor(caller)
+    work = partial(promotion.promote, request.app.state.parts, wanted.version, reason=wanted.reason, actor=actor)
+    return _moved(await in_thread(request, work), "Model {} answers from now on.")
 
 
 @router.post("/rollback", response_model=schemas.Moved)
 async def rollback(request: Request, caller: Operator, wanted: schemas.Rollback) -> dict[str, Any]:
     """Go back to a version, or to the model that answered before."""
-    parts, reason = request.app.state.parts, wanted.reason or NO_REASON_GIVEN
-    moved = await in_thread(request, promotion.rollback, parts, reason, callers.actor(caller), version=wanted.version)
-    return _moved(moved, "Rolled back: model {} answers from now on.")
+    reason, actor = wanted.reason or NO_REASON_GIVEN, callers.actor(caller)
+    work = partial(promotion.rollback, request.app.state.parts, wanted.version, reason=reason, actor=actor)
+    return _moved(await in_thread(request, work), "Rolled back: model {} answers from now on.")
 
 
 def _moved(moved: dict[str, str | None], words: str) -> dict[str, Any]:
@@ -73,7 +74,7 @@ def _moved(moved: dict[str, str | None], words: str) -> dict[str, Any]:
 
 
 def _champion(parts: Parts) -> dict[str, Any]:
-    with parts.ledger.transaction() as session:
+    with parts.ledger.reading() as session:
         pointer = models.pointer(session, CHAMPION)
         model = models.get(session, pointer.version) if pointer else None
         if pointer is None or model is None:
@@ -90,9 +91,7 @@ def _champion(parts: Parts) -> dict[str, Any]:
 
 
 def _models(parts: Parts) -> list[dict[str, Any]]:
-    with parts.ledger.transaction() as session:
-        pointer = models.pointer(session, CHAMPION)
-        names = {pointer.version: CHAMPION, pointer.previous_version: "previous"} if pointer else {}
+    with parts.ledger.reading() as session:
         return [
             {
                 "version": model.version,
@@ -101,22 +100,26 @@ def _models(parts: Parts) -> list[dict[str, Any]]:
                 "created_at": model.created_at,
                 "source": model.source,
                 "licence": model.licence,
-                "aliases": [names[model.version]] if model.version in names else [],
+                "aliases": aliases,
                 "metrics": model.manifest.get("metrics", {}),
             }
-            for model in models.list_all(session)
+            for model, aliases in models.list_all(session)
         ]
 
 
 def _status(parts: Parts, model_name: str | None) -> dict[str, Any]:
     nothing: dict[str, str | None] = {"version": None, "run_id": None}
-    with parts.ledger.transaction() as session:
+    with parts.ledger.reading() as session:
         pointer = models.pointer(session, CHAMPION)
         model = models.get(session, pointer.version) if pointer else None
         if model is None or (model_name is not None and model_name != model.name):
             return {"model_name": model_name, "production": nothing, "staging": nothing}
         run_id = model.manifest.get("lineage", {}).get("mlflow_run_id")
-        return {"model_name": model.name, "production": {"version": model.version, "run_id": run_id}, "staging": nothing}
+        return {
+            "model_name": model.name,
+            "production": {"version": model.version, "run_id": run_id},
+            "staging": nothing,
+        }
 
 
 def _gauge(found: dict[str, Any]) -> str:

@@ -16,7 +16,11 @@ router = APIRouter(prefix="/api/v1", tags=["predict"])
 
 _FORM_FIELDS: dict[str, Any] = {
     "user_id": {"type": "string", "maxLength": 200, "description": "Who sends; believed within the key alone."},
-    "user_location": {"type": "string", "maxLength": 200, "description": "Stored because you give it; EXIF is never read."},
+    "user_location": {
+        "type": "string",
+        "maxLength": 200,
+        "description": "Stored because you give it; EXIF is never read.",
+    },
     "group": {"type": "string", "maxLength": 200, "description": "Plant, plot or session that this photo belongs to."},
     "captured_at": {"type": "string", "format": "date-time", "description": "When it was taken, ISO 8601."},
     "consent": {"type": "boolean", "description": "May this photo be trained on?"},
@@ -34,7 +38,7 @@ TAKES_A_PHOTO: dict[str, Any] = {
                     "properties": {"file": {"type": "string", "format": "binary"}, **_FORM_FIELDS},
                 }
             },
-            **{kind: _BYTES for kind in ("image/jpeg", "image/png", "image/webp", "image/heic")},
+            **dict.fromkeys(("image/jpeg", "image/png", "image/webp", "image/heic"), _BYTES),
             "application/octet-stream": _BYTES,
         },
     },
@@ -48,7 +52,7 @@ Idempotency = Annotated[
     str | None,
     Header(
         alias="Idempotency-Key",
-        description="1 to 255 printable ASCII characters, new for each new photo. A retry with it gives the same answer, once.",
+        description="1 to 255 printable ASCII characters, new for each photo. A retry with it gives the same answer.",
     ),
 ]
 Photographer = Annotated[Caller, Depends(callers.PHOTO)]
@@ -91,5 +95,7 @@ async def _answer(request: Request, caller: Caller, idempotency_key: str | None)
         request_id=request.state.request_id,
         source="api",
     )
-    body: dict[str, Any] = await in_thread(request, parts.answering.answer, submission, Sender(caller.key_id, caller.role))
+    body: dict[str, Any] = await in_thread(
+        request, parts.answering.answer, submission, Sender(caller.key_id, caller.role)
+    )
     return body

@@ -8,7 +8,6 @@ from typing import Any
 
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.types import Scope
 
@@ -192,12 +191,6 @@ def of_any(error: Exception) -> Problem:
     if isinstance(error, HTTPException):
         return of_http(error.status_code, headers=error.headers)
     return of_http(500)
-
-
-async def handle(request: Request, error: Exception) -> JSONResponse:
-    """The exception handler of the API."""
-    note(request.scope, error)
-    return of_any(error).response(request.scope)
 
 
 def note(scope: Scope, error: Exception) -> None:

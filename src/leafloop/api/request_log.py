@@ -9,14 +9,15 @@ from __future__ import annotations
 import re
 import time
 import uuid
+from collections.abc import Callable
 
 import structlog
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.requests import ClientDisconnect
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from leafloop import log, metrics
-from leafloop.api import problems
 
 _log = log.get(__name__)
 
@@ -31,10 +32,10 @@ _GONE = 499  # nginx's number for a client that left: nothing was answered, and 
 
 
 class RequestLog:
-    """ASGI middleware; the outermost one."""
+    """ASGI middleware. `broken` makes the answer to an exception that nobody foresaw."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
+    def __init__(self, app: ASGIApp, broken: Callable[[Request, Exception], Response]) -> None:
+        self.app, self.broken = app, broken
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -62,11 +63,11 @@ class RequestLog:
         except ClientDisconnect:
             status = status or _GONE
         # Whatever nobody foresaw: the caller gets a document without internals, the log gets all of it.
-        except Exception:
+        except Exception as error:
             _log.exception("request broke")
             if status:  # an answer has begun: a second one would be read as part of it
                 raise
-            await problems.of_http(500).response(scope)(scope, receive, send_with_id)
+            await self.broken(Request(scope), error)(scope, receive, send_with_id)
         finally:
             _note(scope, status or _GONE, time.perf_counter() - began)
 

@@ -1,4 +1,4 @@
-"""The shapes of what is asked and answered, for documentation and for checking what comes in. Holds no rule and no class name."""
+"""The shapes of what is asked and answered: checks what comes in, documents what goes out. Holds no rule."""
 
 from __future__ import annotations
 
@@ -105,30 +105,34 @@ class StoredPrediction(Shape):
     id: str
     user_id: str | None
     user_location: str | None
-    image_path: Annotated[str | None, Field(description="Where the photo can be had, for its owner and for reviewers")]
-    image_size_kb: float | None
-    image_width: int | None
-    image_height: int | None
-    image_hash: Annotated[str | None, Field(description="SHA-256 of the bytes received")]
+    image_path: Annotated[str, Field(description="Where the photo can be had, for its owner and for reviewers")]
+    image_size_kb: float
+    image_width: int
+    image_height: int
+    image_hash: Annotated[Sha256, Field(description="Of the bytes received")]
     predicted_class_id: int | None
     predicted_class_name: str | None
-    confidence: float | None
-    bbox_data: list[Any] | dict[str, Any] | None
-    model_version: str | None
-    model_name: str | None
-    inference_time_ms: float | None
+    confidence: Confidence | None
+    bbox_data: list[DetectionShape]
+    model_version: str
+    model_name: str
+    inference_time_ms: float
     timestamp: datetime
     metadata: dict[str, Any] | None
-    outcome: str | None
-    reliable: bool | None
-    bundle_hash: str | None
+    outcome: Outcome
+    reliable: bool
+    bundle_hash: str
+    source: Annotated[str, Field(description="The door it came by: api, page or cli")]
     request_id: str | None
 
 
 class StoredWithAnswer(StoredPrediction):
-    """One answer as it is kept, with the body that was sent."""
+    """One answer as it is kept, with what was said of the photo and the body that was sent."""
 
-    answer: dict[str, Any] | None
+    group: str | None
+    captured_at: datetime | None
+    consent: bool | None
+    answer: dict[str, Any]
 
 
 class StoredPredictions(Shape):
@@ -157,7 +161,9 @@ class ModelInfo(Shape):
     class_names: list[str]
     taxonomy: str
     model: AnsweredBy | None
-    input: Annotated[dict[str, Any] | None, Field(description="Tile size, colour order, scaling; see docs/MODEL_SPEC.md")]
+    input: Annotated[
+        dict[str, Any] | None, Field(description="Tile size, colour order, scaling; see docs/MODEL_SPEC.md")
+    ]
     licence: str | None
 
 
@@ -232,6 +238,7 @@ class Edit(BaseModel):
     model_config = ConfigDict(extra="allow")
 
     user_location: Annotated[str | None, Field(max_length=200)] = None
+    consent: Annotated[bool | None, Field(description="May the photo be trained on?")] = None
     metadata: dict[str, Any] | None = None
 
 

@@ -42,6 +42,7 @@ def root() -> dict[str, Any]:
     return {"message": "Leafloop", "version": leafloop.__version__, "endpoints": ENDPOINTS}
 
 
+@router.head("/health", include_in_schema=False, dependencies=[Depends(callers.PUBLIC)])
 @router.get("/health", response_model=schemas.Health, dependencies=[Depends(callers.PUBLIC)])
 async def health() -> dict[str, str]:
     """Alive: the process answers. It looks at nothing else."""
@@ -77,7 +78,7 @@ async def model_info(request: Request) -> dict[str, Any]:
 
 @router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
 async def prometheus(_caller: Annotated[Caller, Depends(callers.FIELD)]) -> Response:
-    """Metrics for Prometheus. They name nobody, so the lowest role will do: give the scraper a `field` key of its own."""
+    """Metrics for Prometheus. They name nobody, so the lowest role will do: make the scraper a `field` key."""
     return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
 
