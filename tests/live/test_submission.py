@@ -18,7 +18,13 @@ def check(**fields: object) -> Submission:
 
 def test_texts_are_trimmed_and_an_empty_field_is_one_not_given() -> None:
     sent = check(user_id="  ana ", user_location="", group=" ", file_name="", captured_at="")
-    assert (sent.user_id, sent.user_location, sent.group, sent.file_name, sent.captured_at) == ("ana", None, None, None, None)
+    assert (sent.user_id, sent.user_location, sent.group, sent.file_name, sent.captured_at) == (
+        "ana",
+        None,
+        None,
+        None,
+        None,
+    )
 
 
 def test_without_a_user_id_in_the_form_the_senders_own_counts() -> None:
@@ -42,7 +48,12 @@ def test_a_file_name_is_only_a_label() -> None:
 
 @pytest.mark.parametrize(
     "said",
-    ["2026-11-24T08:30:00+08:00", "2026-11-24T00:30:00Z", "2026-11-24 00:30", datetime(2026, 11, 24, 8, 30, tzinfo=timezone(timedelta(hours=8)))],
+    [
+        "2026-11-24T08:30:00+08:00",
+        "2026-11-24T00:30:00Z",
+        "2026-11-24 00:30",
+        datetime(2026, 11, 24, 8, 30, tzinfo=timezone(timedelta(hours=8))),
+    ],
 )
 def test_a_time_is_kept_in_utc(said: str | datetime) -> None:
     assert check(captured_at=said).captured_at == datetime(2026, 11, 24, 0, 30, tzinfo=UTC)
@@ -64,7 +75,9 @@ def test_an_idempotency_key_is_printable_ascii(key: str) -> None:
 def test_the_fingerprint_tells_requests_apart_by_photo_and_form_but_not_by_file_name() -> None:
     base = {"user_id": "ana", "group": "plot 3", "captured_at": "2026-11-24T08:30:00+08:00", "consent": True}
     same = check(**base, file_name="a.jpg", idempotency_key="k1", request_id="r1").fingerprint
-    assert check(**base | {"captured_at": "2026-11-24T00:30:00Z"}, file_name="b.jpg", request_id="r2").fingerprint == same
+    assert (
+        check(**base | {"captured_at": "2026-11-24T00:30:00Z"}, file_name="b.jpg", request_id="r2").fingerprint == same
+    )
     others = [
         check(**base | {"user_id": "ben"}),
         check(**base | {"consent": False}),

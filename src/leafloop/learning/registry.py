@@ -13,17 +13,20 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+from sqlalchemy.exc import IntegrityError
+
 from leafloop import log
-from leafloop.errors import BundleRejected
+from leafloop.errors import BundleRejected, DatabaseBusy, StorageError
 from leafloop.storage import audit, models
 from leafloop.storage.blobs import BlobStore
 from leafloop.storage.ledger import Ledger
 from leafloop.taxonomy import Taxonomy
-from leafloop.vision.bundle import Bundle, open_bundle
+from leafloop.vision.bundle import MANIFEST, Bundle, Manifest, open_bundle
 
 _log = log.get(__name__)
 
-MANIFEST = "manifest.json"
+RACES = 5  # imports that may be lost to others at the same moment: models are added by people and by one retrain
 
 
 def add_bundle(bundle: Bundle, ledger: Ledger, blobs: BlobStore, *, source: str, actor: str) -> str:
@@ -31,19 +34,31 @@ def add_bundle(bundle: Bundle, ledger: Ledger, blobs: BlobStore, *, source: str,
 
     Its files are stored before its row is, so a version in the ledger can always be loaded. Raises `Unavailable` errors.
     """
-    manifest = (bundle.folder / MANIFEST).read_bytes()
-    for name in sorted(bundle.manifest["files"]):
-        blobs.put((bundle.folder / name).read_bytes())
+    manifest = (bundle.path / MANIFEST).read_bytes()
+    for name in bundle.manifest.files:
+        blobs.put(bundle.read(name))
     if blobs.put(manifest) != bundle.hash:
-        raise BundleRejected(f"{bundle.folder} was changed while it was read. Import it again.")
+        raise BundleRejected(f"{bundle.path} was changed while it was read. Import it again.")
+    for _ in range(RACES):
+        try:
+            return _add(bundle.hash, json.loads(manifest), ledger, source, actor)
+        except IntegrityError:
+            _log.info("another model took the number; taking the next", bundle=bundle.hash)
+    raise DatabaseBusy
+
+
+def _add(bundle_hash: str, manifest: dict[str, Any], ledger: Ledger, source: str, actor: str) -> str:
     with ledger.transaction() as session:
-        known = models.by_hash(session, bundle.hash)
+        known = models.by_hash(session, bundle_hash)
         if known is not None:
             return known.version
-        model = models.add_version(session, bundle_hash=bundle.hash, manifest=bundle.manifest, source=source)
-        audit.record(session, actor=actor, action="model.add", subject=model.version, detail={"bundle": bundle.hash, "source": source})
-        _log.info("model added", version=model.version, bundle=bundle.hash, source=source)
-        return model.version
+        model = models.add_version(session, bundle_hash=bundle_hash, manifest=manifest, source=source)
+        version = model.version
+        audit.record(
+            session, actor=actor, action="model.add", subject=version, detail={"bundle": bundle_hash, "source": source}
+        )
+    _log.info("model added", version=version, bundle=bundle_hash, source=source)
+    return version
 
 
 def fetch_bundle(bundle_hash: str, blobs: BlobStore, cache_dir: Path) -> Bundle:
@@ -56,7 +71,9 @@ def fetch_bundle(bundle_hash: str, blobs: BlobStore, cache_dir: Path) -> Bundle:
         try:
             return open_bundle(folder, expected_hash=bundle_hash)
         except BundleRejected as error:  # a cache is never believed, and never a reason to fail
-            _log.warning("cached bundle is not as it was stored; fetching it again", bundle=bundle_hash, detail=error.detail)
+            _log.warning(
+                "cached bundle is not as it was stored; fetching it again", bundle=bundle_hash, detail=error.detail
+            )
             shutil.rmtree(folder, ignore_errors=True)
     _fill(folder, bundle_hash, blobs)
     return open_bundle(folder, expected_hash=bundle_hash)
@@ -64,37 +81,53 @@ def fetch_bundle(bundle_hash: str, blobs: BlobStore, cache_dir: Path) -> Bundle:
 
 def _fill(folder: Path, bundle_hash: str, blobs: BlobStore) -> None:
     """Bring the files beside, then rename: a folder in the cache is whole, also with two processes at it."""
-    manifest = blobs.get(bundle_hash)
+    raw = blobs.get(bundle_hash)
+    manifest = _parsed(raw)
     folder.parent.mkdir(parents=True, exist_ok=True)
     draft = Path(tempfile.mkdtemp(prefix=".fetch-", dir=folder.parent))
     try:
-        (draft / MANIFEST).write_bytes(manifest)
-        for name, entry in _files(manifest).items():
-            (draft / name).write_bytes(blobs.get(entry["sha256"]))
+        (draft / MANIFEST).write_bytes(raw)
+        for name, facts in manifest.files.items():  # names are from the fixed list of `vision.bundle`: none is a path
+            (draft / name).write_bytes(blobs.get(facts.sha256))
         draft.rename(folder)
-    except OSError:
+    except OSError as error:
         if not folder.is_dir():  # else another process was first, with the same bytes
-            raise
+            raise StorageError(f"The model cannot be unpacked to {folder.parent} ({error.strerror}).") from None
     finally:
         shutil.rmtree(draft, ignore_errors=True)
 
 
-def _files(manifest: bytes) -> Mapping[str, Mapping[str, Any]]:
-    """The manifest's list of files. Names come from whoever made the bundle: anything but a plain name is refused."""
+def _parsed(raw: bytes) -> Manifest:
     try:
-        files = json.loads(manifest)["files"]
-        entries = {str(name): {"sha256": str(entry["sha256"])} for name, entry in files.items()}
-    except (ValueError, KeyError, TypeError, AttributeError):
-        raise BundleRejected("The manifest is not one of a bundle.") from None
-    for name in entries:
-        if Path(name).name != name or name in ("..", MANIFEST) or "\\" in name or "\0" in name:
-            raise BundleRejected(f"The manifest names a file '{name[:64]}' outside of its bundle.")
-    return entries
+        return Manifest.model_validate_json(raw)
+    except ValidationError:
+        raise BundleRejected("The ledger names a bundle whose manifest this version cannot read.") from None
 
 
-def refuse_other_classes(manifest: Mapping[str, Any], taxonomy: Taxonomy) -> None:
-    """Raise `BundleRejected` unless the model answers the very classes of `taxonomy`, in their order (rule 8)."""
-    theirs = tuple(c["name"] for c in manifest["taxonomy"]["classes"])
+def list_versions(ledger: Ledger) -> list[dict[str, Any]]:
+    """Every version as plain data, newest first: `version, aliases[], name, bundle, licence, source, created_at`."""
+    with ledger.reading() as session:
+        return [
+            {
+                "version": model.version,
+                "aliases": aliases,
+                "name": model.name,
+                "bundle": model.bundle_hash,
+                "licence": model.licence,
+                "source": model.source,
+                "created_at": model.created_at.isoformat(),
+            }
+            for model, aliases in models.list_all(session)
+        ]
+
+
+def class_names(manifest: Mapping[str, Any]) -> tuple[str, ...]:
+    """The classes that a manifest in the ledger names, in order."""
+    return tuple(c["name"] for c in manifest["taxonomy"]["classes"])
+
+
+def refuse_other_classes(theirs: tuple[str, ...], taxonomy: Taxonomy) -> None:
+    """Raise `BundleRejected` unless a model answers the very classes of `taxonomy`, in their order (rule 8)."""
     if theirs != taxonomy.class_names:
         raise BundleRejected(
             f"The model's classes are {', '.join(theirs)}; those of {taxonomy.name} are {', '.join(taxonomy.class_names)}. "

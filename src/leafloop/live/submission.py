@@ -12,7 +12,7 @@ from functools import cached_property
 from leafloop.errors import RequestInvalid
 
 MAX_TEXT = 200  # user_id, user_location, group: names and places, not letters to us
-MAX_FILE_NAME = 200
+MAX_LABEL = {"file_name": 200, "request_id": 64}  # the columns' widths
 MAX_KEY = 255  # as other public APIs allow for Idempotency-Key, and two UUIDs with room to spare
 _UNUSABLE = frozenset({"Cc", "Cs"})  # control characters and half surrogates: a database or a terminal chokes on them
 
@@ -60,10 +60,11 @@ class Submission:
 
 
 def checked(submission: Submission, sender: Sender) -> Submission:
-    """The submission in its one form: texts trimmed (empty means not given), time in UTC. Raises `RequestInvalid`, naming the field."""
+    """The submission in its one form: texts trimmed (empty: not given), time in UTC. Raises `RequestInvalid`."""
     return replace(
         submission,
-        file_name=_label(submission.file_name),
+        file_name=_label("file_name", submission.file_name),
+        request_id=_label("request_id", submission.request_id),
         user_id=_text("user_id", submission.user_id) or _text("user_id", sender.user_id),
         user_location=_text("user_location", submission.user_location),
         group=_text("group", submission.group),
@@ -81,10 +82,12 @@ def _text(field: str, value: str | None) -> str | None:
     return value or None
 
 
-def _label(name: str | None) -> str | None:
+def _label(field: str, value: str | None) -> str | None:
     """A file name is what its sender calls the photo: never a path of ours, so it is escaped and cut, not judged."""
-    escaped = "".join(c.encode("unicode_escape").decode() if unicodedata.category(c) in _UNUSABLE else c for c in name or "")
-    return escaped[:MAX_FILE_NAME] or None
+    escaped = "".join(
+        c.encode("unicode_escape").decode() if unicodedata.category(c) in _UNUSABLE else c for c in value or ""
+    )
+    return escaped[: MAX_LABEL[field]] or None
 
 
 def _time(value: datetime | str | None) -> datetime | None:
@@ -103,5 +106,7 @@ def _idempotency_key(key: str | None) -> str | None:
     if key is None:
         return None
     if not 1 <= len(key) <= MAX_KEY or not (key.isascii() and key.isprintable()):
-        raise RequestInvalid(f"Idempotency-Key has to be 1 to {MAX_KEY} printable ASCII characters.", field="Idempotency-Key")
+        raise RequestInvalid(
+            f"Idempotency-Key has to be 1 to {MAX_KEY} printable ASCII characters.", field="Idempotency-Key"
+        )
     return key

@@ -1,0 +1,113 @@
+"""One answer for one Idempotency-Key, however often and wherever it is asked for at once. Knows no photo.
+
+The first request claims the key in the ledger; the others, in this process or another, wait for its answer. Whoever answers writes
+the answer and ends the claim in one transaction, so there is never a row without its answer or an answer without its row. A claim
+whose process died is taken over after `LEASE`; should that process be alive after all, its transaction finds the claim gone and
+writes nothing.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from leafloop import log
+from leafloop.errors import IdempotencyConflict, Overloaded, Unavailable
+from leafloop.storage import idempotency
+from leafloop.storage.ledger import Ledger
+from leafloop.storage.tables import IdempotencyKey, now
+
+_log = log.get(__name__)
+
+Body = dict[str, Any]
+LEASE = timedelta(
+    seconds=20
+)  # twice the 10 s in which an accepted photo is answered: then its process is dead or as good as dead
+WAIT_S = 30.0  # a lease and the work of the one who takes it over; then the sender is better served by a retry
+POLL_S = (0.02, 0.25)  # from the time of a small photo to a pace that 50 waiting twins can keep up without harm
+
+
+class Overtaken(Exception):
+    """The claim was taken over while we were at work: what we have must not be written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A key in its scope, the fingerprint of the request that uses it, and the token of the one who claims it."""
+
+    scope: str
+    key: str
+    fingerprint: str
+    token: str
+
+    def finish(self, session: Session, body: Body, prediction_id: str) -> None:
+        """Keep the answer under the key, in the transaction that writes its row. Raises `Overtaken`."""
+        if not idempotency.finish(
+            session, self.scope, self.key, token=self.token, answer=body, prediction_id=prediction_id, status=200
+        ):
+            raise Overtaken
+
+
+def answer_once(ledger: Ledger, scope: str, key: str, fingerprint: str, work: Callable[[Claim], Body]) -> Body:
+    """The answer kept under `key`, or what `work` makes of it; `work` has to call `Claim.finish` as it writes its row.
+
+    Raises `IdempotencyConflict` when the key was used for another request, `Overloaded` when the twin takes too long, and what
+    `work` raises: then the key is free again.
+    """
+    claim = Claim(scope, key, fingerprint, secrets.token_hex(16))
+    give_up, pause = time.monotonic() + WAIT_S, POLL_S[0]
+    while time.monotonic() < give_up:
+        answer, free = _look(ledger, claim)
+        if answer is not None:
+            return answer
+        if free and _take(ledger, claim):
+            try:
+                return _at_work(ledger, claim, work)
+            except Overtaken:
+                _log.warning("claim was taken over while at work", scope=scope)
+        time.sleep(pause)
+        pause = min(2 * pause, POLL_S[1])
+    raise Overloaded("The same request is still under way. Send it again in a moment.")
+
+
+def _look(ledger: Ledger, claim: Claim) -> tuple[Body | None, bool]:
+    """(the answer if there is one, whether the claim can be had). Only reads: those who wait must not hold up who works."""
+    with ledger.reading() as session:
+        row = session.get(IdempotencyKey, (claim.scope, claim.key))
+        if row is None:
+            return None, True
+        if row.fingerprint != claim.fingerprint:
+            raise IdempotencyConflict
+        return row.answer, now() - row.claimed_at > LEASE
+
+
+def _take(ledger: Ledger, claim: Claim) -> bool:
+    with ledger.transaction() as session:
+        row = idempotency.claim(
+            session, claim.scope, claim.key, fingerprint=claim.fingerprint, token=claim.token, lease=LEASE
+        )
+        return row.claim_token == claim.token and row.answer is None
+
+
+def _at_work(ledger: Ledger, claim: Claim, work: Callable[[Claim], Body]) -> Body:
+    try:
+        return work(claim)
+    except Overtaken:
+        raise
+    except BaseException:  # whatever it was, also a stop of the process: the next request must not wait for the lease
+        _let_go(ledger, claim)
+        raise
+
+
+def _let_go(ledger: Ledger, claim: Claim) -> None:
+    try:
+        with ledger.transaction() as session:
+            idempotency.release(session, claim.scope, claim.key, token=claim.token)
+    except Unavailable as error:  # the first error is the one to tell; the lease ends by itself
+        _log.warning("claim not released", scope=claim.scope, code=error.code)
