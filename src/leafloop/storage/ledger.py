@@ -7,6 +7,7 @@ A driver's errors are translated here, once.
 from __future__ import annotations
 
 import sqlite3
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -34,6 +35,10 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 WAIT_S = 5  # for a lock, a connection, a statement: half of the 10 s in which a photo is answered
 POOL, OVERFLOW = 10, 10  # connections a process: the 16 photos under way and a few readers
 
+_ONE_AT_A_TIME = (
+    threading.Lock()
+)  # Alembic keeps the migration under way in a global; between processes the database settles it
+
 
 class Ledger:
     """A database by its URL. Opening it connects to nothing; every method may raise `DatabaseUnavailable` or `DatabaseBusy`."""
@@ -55,13 +60,13 @@ class Ledger:
     @contextmanager
     def transaction(self) -> Iterator[Session]:
         """One request or one step: committed at the end, and nothing of it is kept when anything is raised."""
-        with translated(), Session(self._engine) as session, session.begin():
+        with translated(), Session(self._engine, expire_on_commit=False) as session, session.begin():
             yield session
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
         """A look at one state of the database, beside whoever writes. Nothing may be written in it."""
-        with translated(), Session(self._readers) as session, session.begin():
+        with translated(), Session(self._readers, expire_on_commit=False) as session, session.begin():
             yield session
 
     def close(self) -> None:
@@ -104,7 +109,7 @@ class Ledger:
     def _migrate(self, move: Any, revision: str) -> None:
         config = Config()
         config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
-        with translated(), self._engine.connect() as connection:
+        with _ONE_AT_A_TIME, translated(), self._engine.connect() as connection:
             config.attributes["connection"] = connection
             try:
                 move(config, revision)

@@ -75,7 +75,7 @@ def move_pointer(session: Session, role: str, version: str, *, expected: int, ac
         )
         .execution_options(synchronize_session=False)
     )
-    return _rows(moved) == 1
+    return int(moved.rowcount) == 1  # type: ignore[attr-defined]  # an UPDATE's result has it
 
 
 def _point_first(session: Session, role: str, version: str, actor: str, reason: str) -> bool:
@@ -83,8 +83,4 @@ def _point_first(session: Session, role: str, version: str, actor: str, reason: 
     first = dialect.insert(LiveModel).values(
         role=role, version=version, pointer_version=1, since=now(), actor=actor, reason=reason
     )
-    return _rows(session.execute(first.on_conflict_do_nothing())) == 1
-
-
-def _rows(result: Any) -> int:
-    return int(result.rowcount)
+    return session.scalar(first.on_conflict_do_nothing().returning(LiveModel.role)) is not None

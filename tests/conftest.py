@@ -1,0 +1,20 @@
+"""What every test may use. Whatever belongs to one part stands beside that part's tests."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+pytest_plugins = ["tests.servers"]  # real PostgreSQL and S3 servers, started when a test first asks for one
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of real and hostile files beside the repository. A stranger has none: then the test skips."""
+    folder = ROOT.parent / "shared"
+    if not (folder / "data").is_dir():
+        pytest.skip("needs the real photos of ../shared/data, which are not part of the repository")
+    return folder
