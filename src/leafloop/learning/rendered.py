@@ -22,19 +22,31 @@ PhotoSet = Literal["train", "val", "test"]
 
 FIRST_SEED: dict[PhotoSet, int] = {"train": 0, "val": 1_000_000, "test": 2_000_000}
 # Small pictures teach as much a second as large ones (lesions have the same size in pixels) and differ more from each other.
-_SMALL, _MIDDLE, _LARGE = ((512, 512), (512, 640)), ((768, 1024), (1024, 768)), ((1632, 1224), (2592, 1944), (4000, 3000))
+_SMALL, _MIDDLE, _LARGE = (
+    ((512, 512), (512, 640)),
+    ((768, 1024), (1024, 768)),
+    ((1632, 1224), (2592, 1944), (4000, 3000)),
+)
 TRAIN_SIZES = 3 * _SMALL + 4 * _MIDDLE + ((1632, 1224),) + _LARGE
-PHONE_SIZES = ((1632, 1224), (1632, 1224), (1224, 1632), (2592, 1944), (4000, 3000))  # 2 to 12 megapixels: what is judged
+PHONE_SIZES = (
+    (1632, 1224),
+    (1632, 1224),
+    (1224, 1632),
+    (2592, 1944),
+    (4000, 3000),
+)  # 2 to 12 megapixels: what is judged
 WIDE_SCALE = (0.55, 2.2)  # lesions seen from farther and nearer than the renderer's default
 WIDE_SHARE = 0.25  # of the training photos: for photos from people who stand elsewhere
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How many photos of each kind."""
+    """How many photos of each kind. val: cut into tiles for the trainer's own watch. judge_on: the first of the same validation
+    photos, whole, on which thresholds are chosen. test: only judged."""
 
-    train: int = 1000
-    val: int = 48
+    train: int = 900
+    val: int = 36
+    judge_on: int = 100
     test: int = 120
 
 
@@ -54,7 +66,12 @@ def photos(which: PhotoSet, count: int, stages: int) -> Iterator[leaves.Rendered
 
 
 def write_dataset(
-    folder: Path, classes: tuple[str, ...], plan: Plan, *, processes: int = 2, on_photo: Callable[[int, int], None] | None = None
+    folder: Path,
+    classes: tuple[str, ...],
+    plan: Plan,
+    *,
+    processes: int = 2,
+    on_photo: Callable[[int, int], None] | None = None,
 ) -> int:
     """Render and cut the training and validation photos; the largest number of boxes in a tile.
 
@@ -63,7 +80,9 @@ def write_dataset(
     done = folder / "most_boxes.txt"
     if done.is_file():
         return int(done.read_text("utf-8"))
-    tasks: list[tuple[dataset.Split, int]] = [("val", n) for n in range(plan.val)] + [("train", n) for n in range(plan.train)]
+    tasks: list[tuple[dataset.Split, int]] = [("val", n) for n in range(plan.val)] + [
+        ("train", n) for n in range(plan.train)
+    ]
     written: list[dataset.Written] = []
     # Spawned, not forked: OpenCV's threads do not survive a fork.
     with ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn")) as pool:
@@ -82,4 +101,6 @@ def _write_one(folder: Path, classes: int, task: tuple[dataset.Split, int]) -> d
     rendered = photo(which, number, classes - 1)
     name = f"{which}{number:06d}"
     labelled = dataset.LabelledPhoto(name, rendered.pixels, rendered.class_id, rendered.xyxy_px)
-    return dataset.write_photo(folder, which, labelled, np.random.default_rng([FIRST_SEED[which] + number, 11]), classes=classes)
+    return dataset.write_photo(
+        folder, which, labelled, np.random.default_rng([FIRST_SEED[which] + number, 11]), classes=classes
+    )

@@ -26,7 +26,9 @@ Split = Literal["train", "val"]
 VISIBLE_SHARE = 0.35
 VISIBLE_PX = 6.0
 MOST_TILES = 12  # of one photo: tiles of a photo look alike, and a large photo must not drown the others
-EMPTY_BESIDE = 2  # empty tiles of a photo with lesions; with a quarter of clean photos this makes 25-30 % empty tiles in all
+EMPTY_BESIDE = (
+    2  # empty tiles of a photo with lesions; with a quarter of clean photos this makes 25-30 % empty tiles in all
+)
 JPEG_QUALITY = 95  # as good as lossless for training, at a tenth of the reading time of PNG
 
 
@@ -68,7 +70,14 @@ class Written:
 
 
 def write_photo(
-    folder: Path, split: Split, photo: LabelledPhoto, rng: np.random.Generator, *, classes: int, size: int = 256, overlap: int = 32
+    folder: Path,
+    split: Split,
+    photo: LabelledPhoto,
+    rng: np.random.Generator,
+    *,
+    classes: int,
+    size: int = 256,
+    overlap: int = 32,
 ) -> Written:
     """Cut one photo, choose among its tiles, write them. Safe to run for several photos at once: names begin with the photo's."""
     height, width = photo.pixels.shape[:2]
@@ -78,7 +87,9 @@ def write_photo(
     seen = np.zeros(classes, np.int64)
     for index, pixels in zip(chosen, tiles.cut(photo.pixels, grid, chosen), strict=True):
         boxes, counts = cut[index]
-        _write_tile(folder, split, f"{photo.name}-{index:04d}", pixels, yolo_lines(photo.class_id[counts], boxes[counts], size))
+        _write_tile(
+            folder, split, f"{photo.name}-{index:04d}", pixels, yolo_lines(photo.class_id[counts], boxes[counts], size)
+        )
         seen += np.bincount(photo.class_id[counts], minlength=classes)
     most = max((int(cut[index][1].sum()) for index in chosen), default=0)
     return Written(photo.name, split, len(chosen), most, tuple(seen.tolist()))
@@ -110,7 +121,12 @@ def finish(folder: Path, classes: tuple[str, ...], written: Sequence[Written]) -
         if not sum(photo.tiles for photo in written if photo.split == split):
             raise ValueError(f"there is no tile in {split}")
     (folder / "split.json").write_text(json.dumps(split_of, indent=0, sort_keys=True) + "\n", "utf-8")
-    lines = [f"path: {json.dumps(str(folder.resolve()))}", "train: images/train", "val: images/val", f"names: {json.dumps(classes)}"]
+    lines = [
+        f"path: {json.dumps(str(folder.resolve()))}",
+        "train: images/train",
+        "val: images/val",
+        f"names: {json.dumps(classes)}",
+    ]
     path = folder / "data.yaml"
     path.write_text("\n".join(lines) + "\n", "utf-8")
     return path
@@ -120,7 +136,9 @@ def _write_tile(folder: Path, split: Split, name: str, pixels: Pixels, labels: s
     for kind in ("images", "labels"):
         (folder / kind / split).mkdir(parents=True, exist_ok=True)
     # OpenCV writes BGR, our pixels are RGB.
-    cv2.imwrite(str(folder / "images" / split / f"{name}.jpg"), pixels[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+    cv2.imwrite(
+        str(folder / "images" / split / f"{name}.jpg"), pixels[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
+    )
     (folder / "labels" / split / f"{name}.txt").write_text(labels, "utf-8")
 
 

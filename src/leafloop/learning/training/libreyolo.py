@@ -1,4 +1,4 @@
-"""Trains YOLOv9-t with LibreYOLO (MIT): the only module that imports it. Run as `python -m leafloop.learning.training.libreyolo JOB`.
+"""Trains YOLOv9-t with LibreYOLO (MIT); the only module that imports it. `python -m leafloop.learning.training.libreyolo JOB`.
 
 Runs in the trainer's own interpreter, which has torch and LibreYOLO but none of the service's packages, so it imports nothing of
 Leafloop beyond the job's values. Offline: the weights are random or those of `start_from`, nothing is downloaded.
@@ -57,7 +57,7 @@ def _train(job: Job, say: Any) -> float:
 
     began = time.monotonic()
     last = job.out / "run" / "weights" / "last.pt"
-    common: dict[str, Any] = dict(data=str(job.dataset / "data.yaml"), workers=0, device="cpu")
+    common: dict[str, Any] = {"data": str(job.dataset / "data.yaml"), "workers": 0, "device": "cpu"}
     if not last.is_file():
         model = _fresh(job)
         _train_from_start(job, model, common, say)
@@ -65,7 +65,8 @@ def _train(job: Job, say: Any) -> float:
         model = LibreYOLO(str(last), device="cpu")
         _prepare(model)
         _watch_steps(job, model, say)
-        model.train(**common, resume=True, callbacks=_Callbacks(job, say))
+        # The number of epochs may have been changed since: the schedule then goes on as if it had always been so.
+        model.train(**common, epochs=job.recipe.epochs, resume=True, callbacks=_Callbacks(job, say))
     return time.monotonic() - began
 
 
@@ -76,13 +77,16 @@ def _fresh(job: Job) -> Any:
     from libreyolo import LibreYOLO9
 
     random.seed(job.seed)
-    np.random.seed(job.seed)  # noqa: NPY002 (the library draws from numpy's global state)
+    np.random.seed(job.seed)  # the library draws from numpy's global state
     torch.manual_seed(job.seed)
     model = LibreYOLO9(None, size=MODEL_SIZE, nb_classes=len(job.classes), device="cpu")
     if job.start_from:
         from safetensors.torch import load_file
 
-        weights = {name: value.float() if value.is_floating_point() else value for name, value in load_file(job.start_from).items()}
+        weights = {
+            name: value.float() if value.is_floating_point() else value
+            for name, value in load_file(job.start_from).items()
+        }
         model.model.load_state_dict(weights)
     _prepare(model)
     return model
@@ -110,7 +114,7 @@ def _train_from_start(job: Job, model: Any, common: dict[str, Any], say: Any) ->
         warmup_epochs=recipe.warm_up_epochs,
         min_lr_ratio=0.01,
         aux_weight=0,  # the auxiliary branch nearly doubles the time of a step
-        max_labels=job.most_boxes,  # the loss compares every anchor with every slot, used or not: 300 of them take a third of the time
+        max_labels=job.most_boxes,  # the loss compares anchors with unused slots too: 300 slots take a third of the time
         amp=False,
         eval_interval=1,
         save_period=0,
@@ -135,7 +139,11 @@ def _watch_steps(job: Job, model: Any, say: Any) -> None:
             return
         count += 1
         if count % LOG_EVERY == 0:
-            say(Progress("step", step=count, epochs=job.recipe.epochs, loss=round(float(outputs["total_loss"].detach()), 4)))
+            say(
+                Progress(
+                    "step", step=count, epochs=job.recipe.epochs, loss=round(float(outputs["total_loss"].detach()), 4)
+                )
+            )
 
     model.model.register_forward_hook(hook)
 
@@ -150,7 +158,9 @@ class _Callbacks:
         self.say(Progress("start", event.start_epoch, event.total_epochs))
 
     def on_train_epoch_end(self, event: Any) -> None:
-        figures = {ours: float(event.val_metrics[theirs]) for ours, theirs in FIGURES.items() if theirs in event.val_metrics}
+        figures = {
+            ours: float(event.val_metrics[theirs]) for ours, theirs in FIGURES.items() if theirs in event.val_metrics
+        }
         figures["seconds"] = round(event.epoch_seconds, 1)
         self.say(Progress("epoch", event.epoch, event.total_epochs, loss=round(event.train_loss, 4), figures=figures))
 
@@ -185,7 +195,9 @@ def _export(job: Job, seconds: float, say: Any) -> Trained:
     onnx, weights = job.out / "model.onnx", job.out / "weights.safetensors"
     model = LibreYOLO(str(best), device="cpu")
     model.export(format="onnx", imgsz=job.size, dynamic=True, simplify=False, device="cpu", output_path=str(onnx))
-    save_file({k: (v.half() if v.is_floating_point() else v).contiguous() for k, v in checkpoint["model"].items()}, weights)
+    save_file(
+        {k: (v.half() if v.is_floating_point() else v).contiguous() for k, v in checkpoint["model"].items()}, weights
+    )
     return Trained(
         onnx=onnx,
         weights=weights,

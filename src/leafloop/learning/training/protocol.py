@@ -8,7 +8,6 @@ again with the same job it goes on from the last whole epoch; started again afte
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -19,7 +18,7 @@ RESULT_NAME = "trained.json"
 
 @dataclass(frozen=True)
 class Recipe:
-    """How to train: the numbers that a person may want to change. Their defaults were chosen for about 10,000 tiles on 2 cores."""
+    """How to train: the numbers that a person may want to change. The defaults are for about 10,000 tiles on 2 cores."""
 
     epochs: int = 6
     batch: int = 8  # many optimiser steps matter more than smooth ones when there are few passes
@@ -89,7 +88,7 @@ class Trained:
         data = {**asdict(self), "onnx": self.onnx.name, "weights": self.weights.name}
         part = out / (RESULT_NAME + ".part")
         part.write_text(json.dumps(data, indent=1) + "\n", "utf-8")
-        os.replace(part, out / RESULT_NAME)
+        part.replace(out / RESULT_NAME)
 
     @classmethod
     def read(cls, out: Path) -> Trained | None:
@@ -130,5 +129,5 @@ class Trainer(Protocol):
     """Anything that turns a dataset of tiles into a model that the service can load."""
 
     def train(self, job: Job, on_progress: Callable[[Progress], None] | None = None) -> Trained:
-        """Train, or go on training. Raises `errors.TrainingFailed` with the trainer's last words when it does not come to an end."""
+        """Train, or go on. Raises `errors.TrainingFailed`, with the trainer's last words, when it comes to no end."""
         ...

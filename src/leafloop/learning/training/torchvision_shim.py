@@ -68,7 +68,7 @@ class _Absent(types.ModuleType):
 
 
 class _Finder:
-    def find_spec(self, name: str, path: Sequence[str] | None = None, target: object = None) -> ModuleSpec | None:
+    def find_spec(self, name: str, _path: Sequence[str] | None = None, _target: object = None) -> ModuleSpec | None:
         ours = name.split(".")[0] == "torchvision"
         return ModuleSpec(name, self, is_package=True) if ours else None  # type: ignore[arg-type]
 
@@ -86,5 +86,5 @@ def install() -> bool:
     """Put the stand-in in place unless the real torchvision is there; whether it was put."""
     if "torchvision" in sys.modules or importlib.util.find_spec("torchvision"):
         return False
-    sys.meta_path.append(_Finder())  # type: ignore[arg-type]
+    sys.meta_path.append(_Finder())
     return True
