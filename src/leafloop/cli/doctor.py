@@ -1,0 +1,142 @@
+"""`leafloop doctor`: one line a part, and what to do when it is not well."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import asdict, dataclass
+
+import typer
+from rich.console import Console
+
+from leafloop import settings, taxonomy
+from leafloop.cli.output import FAILED, Json, print_json, says_errors
+from leafloop.errors import LeafloopError
+from leafloop.live import parts as live_parts
+from leafloop.storage.blobs import open_blobs
+from leafloop.vision import photo
+
+LEAST_FREE_BYTES = 1024**3  # some 300 photos of 3 MB: time enough to act
+FIXED_SQLITE = (
+    3,
+    51,
+    3,
+)  # older ones can corrupt a WAL when two connections checkpoint at once (sqlite.org/wal.html#walresetbug)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one check found; `mend` is what to do, empty when it is well."""
+
+    check: str
+    ok: bool
+    detail: str
+    mend: str = ""
+
+
+@says_errors
+def doctor(as_json: Json = False) -> None:
+    """Check settings, folder, disk, database, objects, model, codecs and port; say how to mend what is not well."""
+    findings = list(_examine())
+    if as_json:
+        print_json([asdict(finding) for finding in findings])
+    else:
+        _print(findings)
+    if not all(finding.ok for finding in findings):
+        raise typer.Exit(FAILED)
+
+
+def _print(findings: list[Finding]) -> None:
+    console = Console(highlight=False)
+    for finding in findings:
+        console.print("[green]ok  [/]" if finding.ok else "[red]bad [/]", end="")
+        console.print(f"{finding.check:<10} {finding.detail}", markup=False)
+        if finding.mend:
+            console.print(f"     {'':<10} -> {finding.mend}", markup=False)
+
+
+def _examine() -> Iterator[Finding]:
+    try:
+        chosen = settings.load()
+    except LeafloopError as error:
+        yield Finding("settings", False, error.detail, "Correct the variable; docs/ENVIRONMENT.md lists all.")
+        return
+    yield Finding("settings", True, f"home {chosen.home}, listening on {chosen.host}:{chosen.port}")
+    checks: list[tuple[str, Callable[[settings.Settings], Finding]]] = [
+        ("taxonomy", _taxonomy),
+        ("disk", _disk),
+        ("database", _database),
+        ("sqlite", _sqlite),
+        ("objects", _objects),
+        ("model", _model),
+        ("codecs", _codecs),
+        ("port", _port),
+    ]
+    for name, check in checks:
+        try:
+            yield check(chosen)
+        except LeafloopError as error:
+            yield Finding(name, False, error.detail, _MENDS.get(name, ""))
+
+
+_MENDS = {
+    "taxonomy": "Correct the file that LEAFLOOP_TAXONOMY names, or unset it.",
+    "database": "Run 'leafloop db upgrade', or check LEAFLOOP_DATABASE_URL and that the server runs.",
+    "objects": "Check LEAFLOOP_BLOBS_URL, the folder's permissions, or the AWS_* variables.",
+    "model": "Run 'leafloop models list', then promote one that loads; or go back with 'leafloop models rollback'.",
+}
+
+
+def _taxonomy(chosen: settings.Settings) -> Finding:
+    classes = taxonomy.load(chosen.taxonomy or taxonomy.BUILT_IN)
+    return Finding("taxonomy", True, f"{classes.name} version {classes.version}, {len(classes.classes)} classes")
+
+
+def _disk(chosen: settings.Settings) -> Finding:
+    place = next(p for p in (chosen.home, *chosen.home.parents) if p.exists())
+    free = shutil.disk_usage(place).free
+    mend = "" if free >= LEAST_FREE_BYTES else "Make room, or move LEAFLOOP_HOME to a larger disk."
+    return Finding("disk", not mend, f"{free / 1024**3:.1f} GiB free for {chosen.home}", mend)
+
+
+def _database(chosen: settings.Settings) -> Finding:
+    with closing(live_parts.open_ledger(chosen)) as ledger:
+        return Finding("database", True, f"{ledger.dialect}, schema {ledger.revision()}")
+
+
+def _sqlite(chosen: settings.Settings) -> Finding:
+    if not chosen.database.startswith("sqlite"):
+        return Finding("sqlite", True, "not in use")
+    note = (
+        ""
+        if sqlite3.sqlite_version_info >= FIXED_SQLITE
+        else " (before 3.51.3: use one service process a home, and keep backups)"
+    )
+    return Finding("sqlite", True, f"version {sqlite3.sqlite_version}{note}")
+
+
+def _objects(chosen: settings.Settings) -> Finding:
+    open_blobs(chosen.blobs).check()
+    return Finding("objects", True, "an object was written, read back and removed")
+
+
+def _model(chosen: settings.Settings) -> Finding:
+    with live_parts.open_parts(chosen) as parts:
+        live = parts.serving.current()
+        return Finding("model", True, f"version {live.version} ({live.name}) answers; bundle {live.bundle_hash[:12]}")
+
+
+def _codecs(_: settings.Settings) -> Finding:
+    return Finding("codecs", True, ", ".join(f"{name} {version}" for name, version in photo.codec_versions().items()))
+
+
+def _port(chosen: settings.Settings) -> Finding:
+    with socket.socket(socket.AF_INET6 if ":" in chosen.host else socket.AF_INET) as probe:
+        probe.settimeout(2)
+        taken = probe.connect_ex((chosen.host, chosen.port)) == 0
+    return Finding(
+        "port", True, f"{chosen.port} answers already: a service runs there" if taken else f"{chosen.port} is free"
+    )
