@@ -30,9 +30,10 @@ from leafloop.errors import LeafloopError
 from leafloop.live.parts import Parts, open_parts
 from leafloop.settings import Settings
 from leafloop.storage import keys
-from leafloop.web import problems as pages
+from leafloop.web import pages
+from leafloop.web import problems as problem_pages
 
-ROUTERS = (service.router, docs.router, predict.router, predictions.router, mlops.router)
+ROUTERS = (service.router, docs.router, predict.router, predictions.router, mlops.router, pages.router)
 CORS_SECONDS = 600  # how long a browser may remember that it may call; the most that Chromium keeps is 7200
 
 
@@ -102,8 +103,8 @@ async def _answer_error(request: Request, error: Exception) -> Response:
 def _respond(request: Request, error: Exception) -> Response:
     """An error as its reader wants it: a page for a browser at a page, else a problem document."""
     problem = problems.of_any(error)
-    if pages.wants_page(request):
-        return pages.page(request, problem.document(request.scope), problem.headers)
+    if problem_pages.wants_page(request):
+        return problem_pages.page(request, problem.document(request.scope), problem.headers)
     return problem.response(request.scope)
 
 

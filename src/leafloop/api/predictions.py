@@ -1,8 +1,8 @@
 """/db/predictions: kept answers and their photos, for who sent them and for reviewers. Judges no answer.
 
-What may be changed is what a person said: where the photo was taken, whether it may be trained on, and free metadata.
-Each change is in the audit log with the value before and after. What a model wrote, and what says who sent it, stays
-as it is: 409.
+What may be changed is what a person said: where the photo was taken, whether it may be trained on, and
+metadata (members are added to those that are there). Each change is in the audit log with the value before and after.
+What a model wrote, and what says who sent it, stays as it is: 409.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ PHOTO_CACHE = (
 )
 MAX_OFFSET = 2**31 - 1  # a list goes on by cursor; more than this is no number for a database
 MAX_METADATA = 16 * 1024  # notes beside a photo, not another photo
+_OF_THE_ANSWER = frozenset({"leafloop", "precision", "tiles"})  # what `live.rows` writes there, to compute an answer again
 _ID = re.compile(r"[0-9a-f-]{36}", re.ASCII)
 
 _SAID_BY_A_PERSON = ("user_location", "metadata", "consent")
@@ -151,6 +152,8 @@ def _edit(parts: Parts, caller: Caller, prediction_id: str, edit: schemas.Edit) 
         _refuse_others(edit)
         photo = predictions.photo_of(session, row)
         before, after = {}, _checked_edit(edit)
+        if "metadata" in after:
+            after["metadata"] = {**(row.metadata_ or {}), **(after["metadata"] or {})}
         for name, value in after.items():
             target, attribute = _place(name, row, photo)
             before[name] = getattr(target, attribute)
@@ -185,6 +188,8 @@ def _checked_edit(edit: schemas.Edit) -> dict[str, Any]:
         values["user_location"] = checked(said, Sender(None, "field")).user_location
     if values.get("metadata") is not None:
         _refuse_unkeepable(values["metadata"])
+        for name in _OF_THE_ANSWER & values["metadata"].keys():
+            raise NotEditable(f"metadata.{name} cannot be changed. It says how the answer was computed.", field="metadata")
     return values
 
 

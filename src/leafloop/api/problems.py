@@ -29,6 +29,7 @@ STATUS: dict[type[errors.LeafloopError], int] = {
     errors.TooSmall: 422,
     errors.BadShape: 422,
     errors.BundleRejected: 409,
+    errors.TrainingFailed: 500,
     errors.TaxonomyInvalid: 500,
     errors.ConfigurationInvalid: 500,
     errors.AccessError: 403,
@@ -87,7 +88,7 @@ OF_HTTP: dict[int, tuple[str, str, str]] = {
 }
 
 # Their own words are for the operator: paths, addresses, drivers' texts. The caller is told what the class says.
-_KEPT_FROM_CALLERS = (errors.Unavailable, errors.ConfigurationInvalid, errors.TaxonomyInvalid)
+_KEPT_FROM_CALLERS = (errors.Unavailable, errors.ConfigurationInvalid, errors.TaxonomyInvalid, errors.TrainingFailed)
 _FOR_CALLERS = (errors.Overloaded, errors.ModelUnavailable)
 _MEMBERS = frozenset({"type", "title", "status", "detail", "code", "instance", "request_id"})
 

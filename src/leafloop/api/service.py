@@ -90,8 +90,8 @@ def _about_model(serving: Any) -> dict[str, Any]:
     manifest = live.reader.bundle.manifest
     return {
         "model": {"name": live.name, "version": live.version, "bundle": live.bundle_hash},
-        "input": {name: manifest[name] for name in ("input", "tiling", "thresholds")},
-        "licence": manifest["licence"],
+        "input": manifest.model_dump(include={"input", "tiling", "thresholds"}),
+        "licence": manifest.licence,
     }
 
 
