@@ -10,8 +10,8 @@ from typing import Any
 from leafloop.taxonomy import Taxonomy
 from leafloop.web.contexts import AdviceView, AnswerRow, AnswerView, Box, LegendEntry
 
-# Rec. 709 luma above which dark text reads better on a colour than white; 0.45 keeps both above 4.5:1 on the built-in colours.
-_DARK_INK_ABOVE = 0.45
+# The relative luminance at which black and white ink read equally well (WCAG 2.2, 1.4.3: (L + 0.05)^2 = 0.05 * 1.05), 4.6 to 1.
+_BLACK_INK_ABOVE = 0.179
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,5 +134,11 @@ def _legend(boxes: Sequence[Box]) -> tuple[LegendEntry, ...]:
 
 def _ink_on(colour: str) -> str:
     """Black or white, whichever reads better on `#rrggbb`."""
-    red, green, blue = (int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5))
-    return "#000000" if 0.2126 * red + 0.7152 * green + 0.0722 * blue > _DARK_INK_ABOVE else "#ffffff"
+    return "#000000" if _luminance(colour) > _BLACK_INK_ABOVE else "#ffffff"
+
+
+def _luminance(colour: str) -> float:
+    """Relative luminance, 0-1 (https://www.w3.org/TR/WCAG22/#dfn-relative-luminance)."""
+    shares = (int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5))
+    red, green, blue = (s / 12.92 if s <= 0.04045 else ((s + 0.055) / 1.055) ** 2.4 for s in shares)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue

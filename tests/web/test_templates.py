@@ -1,0 +1,113 @@
+"""Each template is given what its context declares: no name more, none less, and it renders with every kind of answer."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from html.parser import HTMLParser
+from typing import Any, get_args
+
+import pytest
+from jinja2 import UndefinedError, meta, nodes
+
+from leafloop import taxonomy
+from leafloop.web import answers, assets
+from leafloop.web.contexts import (
+    AnswerCard,
+    AnswerPage,
+    AnswersPage,
+    Context,
+    FieldPage,
+    LoginPage,
+    Problem,
+    ProblemCard,
+    ProblemPage,
+    Visitor,
+)
+from leafloop.web.rendering import environment, html
+from tests.web.test_answers import an_answer
+
+BANANA = taxonomy.load()
+GLOBAL = {"asset", "language", "gettext", "ngettext", "_"}
+PROBLEM = Problem(503, "database_busy", "The database is busy", "Send it again in a moment.", "req-1")
+ILL = answers.view(an_answer(), BANANA, answers.Beside(created_at="2026-11-24T08:00:00+00:00", group="plot 7"))
+ROW = answers.row(an_answer(), BANANA, created_at="2026-11-24T08:00:00+00:00")
+ME = Visitor(signed_in=True)
+
+EXAMPLES: list[Context] = [
+    FieldPage(
+        visitor=ME, crop="banana", disease="Black Sigatoka", form_token="t", max_bytes=9, shrink_to_px=1600, shrink_quality=0.85
+    ),
+    AnswerPage(visitor=ME, answer=ILL),
+    AnswerCard(answer=ILL),
+    AnswersPage(visitor=ME, rows=(ROW,), total=41, page=2, pages=3),
+    AnswersPage(visitor=ME, rows=(), total=0, page=1, pages=1),
+    LoginPage(visitor=Visitor(), following="/answers", problem=PROBLEM),
+    ProblemPage(visitor=ME, problem=PROBLEM),
+    ProblemCard(problem=PROBLEM),
+]
+
+
+def names_of(template: str) -> set[str]:
+    """The names that a template and those that it extends or includes take from outside."""
+    env = environment()
+    assert env.loader is not None
+    tree = env.parse(env.loader.get_source(env, template)[0])
+    others = [name for name in meta.find_referenced_templates(tree) if name is not None]
+    macros = {name for node in tree.find_all(nodes.FromImport) for name in node.names}
+    return (meta.find_undeclared_variables(tree) - GLOBAL - macros).union(*map(names_of, others))
+
+
+@pytest.mark.parametrize("kind", get_args(Context), ids=lambda kind: kind.__name__)
+def test_a_template_takes_exactly_the_names_of_its_context(kind: type[Context]) -> None:
+    assert names_of(kind.template) == {f.name for f in fields(kind)}
+
+
+def test_every_context_has_an_example_here() -> None:
+    assert {type(e) for e in EXAMPLES} == set(get_args(Context))
+
+
+@pytest.mark.parametrize("context", EXAMPLES, ids=lambda c: type(c).__name__)
+def test_it_renders_balanced_and_without_inline_code(context: Context) -> None:
+    checker = Checker()
+    checker.feed(html(context))
+    assert checker.open == []
+    assert checker.inline == []
+    assert checker.foreign == []
+
+
+def test_a_name_that_is_missing_is_an_error_and_no_blank() -> None:
+    with pytest.raises(UndefinedError):
+        environment().get_template("_problem.html").render()
+
+
+def test_every_asset_that_a_template_names_exists() -> None:
+    assert assets.url("leafloop.css").startswith("/static/")
+    with pytest.raises(KeyError):
+        assets.url("../pages.py")
+
+
+class Checker(HTMLParser):
+    """Unclosed elements, inline scripts, styles and handlers, and addresses of other hosts."""
+
+    VOID = frozenset({"meta", "link", "img", "input", "br", "hr"})
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.inline: list[str] = []
+        self.foreign: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given: dict[str, Any] = dict(attrs)
+        code = tag == "script" and "src" not in given and given.get("type") != "application/json"
+        if code or tag == "style" or "style" in given or any(name.startswith("on") for name in given):
+            self.inline.append(self.get_starttag_text() or tag)
+        self.foreign += [v for v in given.values() if v and v.startswith(("http:", "https:", "//"))]
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """`<path/>` opens nothing."""
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
