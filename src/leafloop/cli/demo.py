@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -46,6 +47,10 @@ def train_bundled(
 
     if not python.exists():
         raise NotFound(f"There is no trainer at {python}. Run 'make train-env', or name its interpreter with --python.")
+    if importlib.util.find_spec("faster_coco_eval") is None:  # better now than after two hours
+        raise NotFound(
+            "Judging the model needs the package faster-coco-eval: 'pip install faster-coco-eval', then again."
+        )
     making = bundled.Making(work, rendered.Plan(train=photos), Recipe(epochs=epochs), seed)
     with _bars() as bars:
         bundle = bundled.make(making, out, ProcessTrainer(python.absolute()), say=bars.say, on_progress=bars.trained)

@@ -177,7 +177,8 @@ install has something that answers. **What it is not.** It is no basis for decis
 and its stages are unproven on real photos. Retrain it on photos that people have labelled.
 
 On {figures["photos"]} rendered photos that it never saw ({figures["boxes"]} lesions), through the serving path:
-mAP50 {figures["map50"]:.3f}, mAP50-95 {figures["map50_95"]:.3f}; the exact answer for {figures["photo_accuracy"]:.3f} of the photos [{low:.3f}, {high:.3f}].
+mAP50 {figures["map50"]:.3f}, mAP50-95 {figures["map50_95"]:.3f}; the exact answer for {figures["photo_accuracy"]:.3f}
+of the photos [{low:.3f}, {high:.3f}].
 
 Thresholds, chosen on other rendered photos: detect {chosen["detect"]}, reliable {chosen["reliable"]},
 healthy below {chosen["vouch_healthy_below"]}.

@@ -18,7 +18,7 @@ RESULT_NAME = "trained.json"
 
 @dataclass(frozen=True)
 class Recipe:
-    """How to train: the numbers that a person may want to change. The defaults are for about 10,000 tiles on 2 cores."""
+    """How to train: the numbers that a person may want to change. The defaults suit 10,000 tiles on 2 cores."""
 
     epochs: int = 6
     batch: int = 8  # many optimiser steps matter more than smooth ones when there are few passes
@@ -31,7 +31,7 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Job:
-    """One training. `dataset` is a folder that `dataset.py` wrote; `out` receives everything; `start_from` is a weights.safetensors."""
+    """One training. `dataset` is a folder that `dataset.py` wrote; `out` receives everything; `start_from` is safetensors."""
 
     dataset: Path
     out: Path

@@ -1,0 +1,65 @@
+"""Rendered photos as a dataset: the three sets never meet, and the same plan gives the same folder."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+
+from leafloop.learning import rendered
+from leafloop.learning.rendered import FIRST_SEED, Plan
+
+CLASSES = ("clean", "early", "late")
+
+
+def test_no_seed_is_in_two_sets():
+    plan = Plan(train=100_000, val=1000, judge_on=1000, test=1000)
+    spans = sorted(
+        (FIRST_SEED[which], FIRST_SEED[which] + count)
+        for which, count in (("train", plan.train), ("val", max(plan.val, plan.judge_on)), ("test", plan.test))
+    )
+    assert all(end <= begin for (_, end), (begin, _) in zip(spans, spans[1:], strict=False))
+
+
+def test_the_photo_of_a_number_is_always_the_same():
+    one, other = rendered.photo("train", 3, 2), rendered.photo("train", 3, 2)
+    assert (one.pixels == other.pixels).all()
+    assert one.class_id.tolist() == other.class_id.tolist()
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("tiles")
+    rendered.write_dataset(folder, CLASSES, Plan(train=4, val=1, judge_on=1, test=1), processes=1)
+    return folder
+
+
+def test_tiles_lie_with_their_photos_side_of_the_split(written: Path):
+    split = json.loads((written / "split.json").read_text())
+    assert set(split.values()) == {"train", "val"}
+    for side in ("train", "val"):
+        names = {path.name.rsplit("-", 1)[0] for path in (written / "images" / side).iterdir()}
+        assert {split[name] for name in names} == {side}
+
+
+def test_every_tile_has_its_labels(written: Path):
+    images = {path.stem for path in written.glob("images/*/*.jpg")}
+    labels = {path.stem for path in written.glob("labels/*/*.txt")}
+    assert images == labels
+    assert images
+
+
+def test_a_folder_that_is_whole_is_left_as_it_is(written: Path):
+    before = digest(written)
+    again = rendered.write_dataset(written, CLASSES, Plan(train=4, val=1, judge_on=1, test=1), processes=1)
+    assert digest(written) == before
+    assert again == int((written / "most_boxes.txt").read_text())
+
+
+def digest(folder: Path) -> str:
+    total = hashlib.sha256()
+    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+        total.update(path.read_bytes() + str(path.stat().st_mtime_ns).encode())
+    return total.hexdigest()
