@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import click
 import typer
 
 from leafloop import errors, settings
@@ -102,7 +101,7 @@ def commands() -> str:
     root = typer.main.get_command(app)
     lines = ["# Command line\n", DO_NOT_EDIT, "Data goes to stdout, the rest to stderr. Exit codes: 0 ok, 1 failed or rejected, 2 usage, 3 the gate held,", "78 configuration.\n"]
     for name, command in _walk(root, "leafloop"):
-        context = click.Context(command, info_name=name, terminal_width=100, max_content_width=100)
+        context = command.context_class(command, info_name=name)
         lines += [f"## {name}\n", (command.help or "").replace("[bold]", "`").replace("[/]", "`").strip() + "\n"]
         rows = [row for parameter in command.get_params(context) if (row := parameter.get_help_record(context))]
         lines += ["| option | |", "|---|---|", *(f"| `{_cell(left)}` | {_cell(right)} |" for left, right in rows), ""]
@@ -113,11 +112,11 @@ def _cell(text: str) -> str:
     return " ".join(text.split()).replace("|", "\\|")
 
 
-def _walk(command: click.Command, name: str) -> Iterator[tuple[str, click.Command]]:
+def _walk(command: Any, name: str) -> Iterator[tuple[str, Any]]:
+    """A command and all below it. Typer brings a click of its own, whose classes have no public name."""
     yield name, command
-    if isinstance(command, click.Group):
-        for child, below in sorted(command.commands.items()):
-            yield from _walk(below, f"{name} {child}")
+    for child, below in sorted(getattr(command, "commands", {}).items()):
+        yield from _walk(below, f"{name} {child}")
 
 
 PAGES: dict[str, Callable[[], str]] = {

@@ -50,7 +50,7 @@ def doctor(as_json: Json = False) -> None:
 
 
 def _print(findings: list[Finding]) -> None:
-    console = Console(highlight=False)
+    console = Console(highlight=False, soft_wrap=True)
     for finding in findings:
         console.print("[green]ok  [/]" if finding.ok else "[red]bad [/]", end="")
         console.print(f"{finding.check:<10} {finding.detail}", markup=False)

@@ -1,0 +1,43 @@
+"""What holds for every command: help that teaches, exit codes, JSON on stdout."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import typer
+
+from leafloop import __version__
+from leafloop.cli import app
+from tests.cli.conftest import Leafloop
+
+
+def _all(command: Any, name: str = "leafloop") -> list[tuple[str, Any]]:
+    below = getattr(command, "commands", {}).items()
+    return [(name, command), *(pair for child, sub in below for pair in _all(sub, f"{name} {child}"))]
+
+
+COMMANDS = _all(typer.main.get_command(app))
+
+
+@pytest.mark.parametrize(("name", "command"), COMMANDS, ids=[name for name, _ in COMMANDS])
+def test_every_command_and_option_has_help(name: str, command: Any) -> None:
+    assert command.help
+    assert len(command.help) > 20, name
+    for parameter in command.params:
+        record = getattr(parameter, "help", None)
+        assert record, f"{name}: {parameter.name} has no help"
+
+
+def test_the_version_is_the_packages(leafloop: Leafloop) -> None:
+    assert leafloop("--version").out == f"leafloop {__version__}\n"
+
+
+def test_no_word_at_all_shows_the_help(leafloop: Leafloop) -> None:
+    done = leafloop()
+    assert "serve" in done.out + done.err
+    assert done.code == 2
+
+
+def test_an_unknown_command_is_a_usage_error(leafloop: Leafloop) -> None:
+    assert leafloop("sing").code == 2
