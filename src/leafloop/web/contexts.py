@@ -27,7 +27,12 @@ class Problem:
     @property
     def again(self) -> bool:
         """Whether the same photo may succeed when it is sent again: the fault was not in the photo."""
-        return self.status in (408, 429) or self.status >= 500
+        return self.log_in or self.status in (408, 429) or self.status >= 500
+
+    @property
+    def log_in(self) -> bool:
+        """Whether a login ended while the page was open."""
+        return self.code in ("key_missing", "key_invalid")
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,7 +40,7 @@ async def log_in(request: Request) -> Response:
     try:
         caller, value = await visitors.in_thread(request, access.log_in, parts, str(form.get("key", ""))[:MAX_KEY])
     except KeyInvalid as error:
-        problem = Problem(401, error.code, "This key does not open anything here", error.detail)
+        problem = Problem(401, "login_refused", "This key does not open anything here", error.detail)
         return render(LoginPage(visitor=visitors.seen_as(None), following=following, problem=problem), 401)
     request.state.key_id = caller.key_id
     response = RedirectResponse(following, 303, HEADERS)

@@ -15,7 +15,6 @@ from leafloop.web.rendering import HEADERS, render
 # The page's script asks for the card alone, and tells our answers from a proxy's by the same header coming back.
 PARTIAL = "Leafloop-Partial"
 _FOR_PROGRAMS = ("/api/", "/docs", "/openapi.json", "/metrics", "/health", "/ready", "/model/", "/static/")
-_LOG_IN = ("key_missing", "key_invalid")
 
 
 def wants_page(request: Request) -> bool:
@@ -30,7 +29,7 @@ def page(request: Request, document: Mapping[str, Any], headers: Mapping[str, st
     problem = of_document(document)
     if PARTIAL in request.headers:
         return _with(render(ProblemCard(problem=problem), problem.status), {**(headers or {}), PARTIAL: "1"})
-    if problem.code in _LOG_IN and request.url.path != "/login":
+    if problem.log_in and request.url.path != "/login":
         following = request.url.path if request.method == "GET" else "/"
         return RedirectResponse(f"/login?following={quote(following)}", 303, HEADERS)
     # Who asks may be what went wrong, so the frame is shown as to somebody who is logged in: its links find out by themselves.

@@ -131,7 +131,7 @@ function answered(response) {
   if (!partial) return interrupted("broken"); // a proxy's page, or a captive portal's
   if (response.status === 200) return showAnswer(response.responseText);
   $("fault").innerHTML = response.responseText;
-  const again = $("fault").querySelector("[data-again], [data-problem=key_missing], [data-problem=key_invalid]");
+  const again = $("fault").querySelector("[data-again]");
   state(again ? "interrupted" : "refused");
   showFault();
 }
