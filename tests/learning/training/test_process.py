@@ -9,11 +9,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.learning.training.test_protocol import trained
 
 from leafloop.errors import TrainingFailed
 from leafloop.learning.training.process import ProcessTrainer
 from leafloop.learning.training.protocol import Job, Progress
-from tests.learning.training.test_protocol import trained
 
 
 def interpreter(folder: Path, body: str) -> Path:
@@ -68,7 +68,12 @@ def test_a_trainer_that_ends_without_a_result_has_failed(tmp_path: Path):
 
 
 def test_who_stops_listening_leaves_no_trainer_behind(tmp_path: Path):
-    body = "open(job['out'] + '/pid', 'w').write(str(os.getpid()))\nprint(json.dumps({'event': 'start'}), flush=True)\nimport time\ntime.sleep(60)"
+    body = """
+open(job["out"] + "/pid", "w").write(str(os.getpid()))
+print(json.dumps({"event": "start"}), flush=True)
+import time
+time.sleep(60)
+"""
 
     def interrupt(_: Progress) -> None:
         raise KeyboardInterrupt
