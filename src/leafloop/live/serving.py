@@ -67,7 +67,7 @@ class Serving:
         self._live: Live | None = None
         self._previous: Live | None = None
         self._failure: _Failure | None = None
-        self._blind: str | None = None  # why the ledger could not be read at the last look
+        self._blind: str | None = "The model is not loaded yet."  # why the last look, if any, could not read the ledger
         self._look = threading.Lock()  # one look, and so one load, at a time
         self._wake, self._stop = threading.Event(), threading.Event()
         self._thread: threading.Thread | None = None
