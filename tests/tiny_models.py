@@ -20,7 +20,7 @@ from leafloop.vision import bundle
 
 BANANA = taxonomy.load()
 COLOURS = ((0, 255, 0), (255, 0, 0), (0, 0, 255), (255, 255, 0), (255, 0, 255), (0, 255, 255), (0, 0, 0))
-BACKGROUND = (115, 120, 100)  # no class: more than a quarter of the range away from each colour
+LEAF = (110, 140, 80)  # a dull green of no class: more than a quarter of the range away from each colour
 STRIDE = 4
 
 
@@ -83,7 +83,9 @@ def detector(
     g = _Graph()
     colours = np.array(COLOURS[:classes], np.float32)[:, :: -1 if colour_order == "bgr" else 1] / 255
     pixel = g("Mul", "image", g.const(divide_by / 255))
-    apart = g("Abs", g("Sub", g("Unsqueeze", pixel, g.const([1], np.int64)), g.const(colours.reshape(1, classes, 3, 1, 1))))
+    apart = g(
+        "Abs", g("Sub", g("Unsqueeze", pixel, g.const([1], np.int64)), g.const(colours.reshape(1, classes, 3, 1, 1)))
+    )
     score = g("Relu", g("Sub", g.const(1.0), g("Mul", g.const(4.0), g("ReduceMax", apart, axes=[2], keepdims=0))))
     classed = g("ReduceMax", score, axes=[1], keepdims=1)
     free = g("Cast", g("Less", classed, g.const(0.01)), to=TensorProto.FLOAT)
@@ -94,7 +96,7 @@ def detector(
         box = [*centres, g("Sub", box[2], box[0]), g("Sub", box[3], box[1])]
     channels = [*box, *([g("Sub", g.const(1.0), free)] if objectness else []), score]
     joined = g("Concat", *channels, axis=1)
-    start, end, axes, steps = (g.const([v, v], np.int64) for v in (STRIDE // 2, size, 0, STRIDE))
+    start, end, steps = (g.const([v, v], np.int64) for v in (STRIDE // 2, size, STRIDE))
     anchors = g("Slice", joined, start, end, g.const([2, 3], np.int64), steps)
     wide = 4 + objectness + classes
     flat = g("Reshape", anchors, g.const([0, wide, -1], np.int64))
@@ -147,8 +149,9 @@ def tiny_bundle(folder: Path, files: dict[str, bytes] | None = None, **changes: 
 
 
 def photo(width: int, height: int, *blobs: tuple[int, tuple[int, int, int, int]], fade: int = 0) -> np.ndarray:
-    """Rectangles of class colours on the background: uint8 [height, width, 3]. `fade` lowers their scores by 4/255 each."""
-    pixels = np.full((height, width, 3), BACKGROUND, np.uint8)
+    """Rectangles of class colours on leaf: uint8 [height, width, 3]. `fade` lowers their scores by 4/255 each."""
+    grain = np.random.default_rng(0).integers(-12, 13, (height, width, 1))  # a photo of real leaf is never flat
+    pixels = (np.array(LEAF) + grain).astype(np.uint8)
     for class_id, (x1, y1, x2, y2) in blobs:
         colour = np.array(COLOURS[class_id], np.int64)
         pixels[y1:y2, x1:x2] = np.where(colour > 127, colour - fade, colour + fade)

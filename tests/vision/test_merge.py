@@ -22,16 +22,18 @@ Box = tuple[float, float, float, float]
 def found(*rows: tuple[int, Box, float, int]) -> TileDetections:
     """(tile, box, confidence, class) -> what a detector gives."""
     tile, box, confidence, class_id = zip(*rows, strict=True) if rows else ((), (), (), ())
-    return TileDetections(
-        np.array(box, np.float32).reshape(-1, 4), np.array(confidence, np.float32), np.array(class_id, np.int64), np.array(tile, np.int64)
-    )
+    xyxy = np.array(box, np.float32).reshape(-1, 4)
+    scores, classes = np.array(confidence, np.float32), np.array(class_id, np.int64)
+    return TileDetections(xyxy, scores, classes, np.array(tile, np.int64))
 
 
 def boxes(merged: list[Detection]) -> list[Box]:
     return sorted(d.xyxy_px for d in merged)
 
 
-def seen(truth: list[tuple[Box, int]], grid: tiles.Grid, *, wrong_by: float = 0, sliver: float = 4, seed: int = 0) -> TileDetections:
+def seen(
+    truth: list[tuple[Box, int]], grid: tiles.Grid, *, wrong_by: float = 0, sliver: float = 4, seed: int = 0
+) -> TileDetections:
     """What a perfect detector sees: each box cut to each tile; pieces thinner than a sliver are missed."""
     rng = np.random.default_rng(seed)
     whole = np.array([box for box, _ in truth], float)
@@ -63,7 +65,12 @@ PAIR = tiles.Grid(np.array([[0, 0, 640, 640], [540, 0, 1180, 640]]), 1180, 640, 
 
 
 @settings(max_examples=60, deadline=None)
-@given(seed=st.integers(0, 2**32 - 1), width=st.integers(100, 1400), height=st.integers(100, 1000), overlap=st.integers(16, 64))
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    width=st.integers(100, 1400),
+    height=st.integers(100, 1000),
+    overlap=st.integers(16, 64),
+)
 def test_separated_boxes_cut_into_tiles_come_back_as_they_were(seed, width, height, overlap):
     grid = tiles.grid(width, height, overlap=overlap)
     truth = separated(np.random.default_rng(seed), width, height, 40)
@@ -101,7 +108,9 @@ def test_the_answer_is_equal_to_the_bit_for_any_order_of_the_input(seed, order):
     given_ = seen(separated(np.random.default_rng(seed), 700, 500, 60, gap=0), grid, wrong_by=3, seed=seed)
     shuffled = list(range(len(given_.tile)))
     order.shuffle(shuffled)
-    other = TileDetections(given_.xyxy_px[shuffled], given_.confidence[shuffled], given_.class_id[shuffled], given_.tile[shuffled])
+    other = TileDetections(
+        given_.xyxy_px[shuffled], given_.confidence[shuffled], given_.class_id[shuffled], given_.tile[shuffled]
+    )
     assert merge(given_, grid, iou=0.5) == merge(other, grid, iou=0.5)
 
 
@@ -128,9 +137,12 @@ def test_no_box_vanishes_each_is_inside_an_object_or_is_the_double_of_a_stronger
         put.append((tile, (left + x, float(y), min(left + x + w, right), min(y + h, 256.0)), confidence, class_id))
     merged = merge(found(*put), ROW, iou=0.5)
     for _, (x1, y1, x2, y2), confidence, class_id in put:
-        inside = any(d.xyxy_px[0] <= x1 and d.xyxy_px[1] <= y1 and d.xyxy_px[2] >= x2 and d.xyxy_px[3] >= y2 for d in merged)
+        inside = any(
+            d.xyxy_px[0] <= x1 and d.xyxy_px[1] <= y1 and d.xyxy_px[2] >= x2 and d.xyxy_px[3] >= y2 for d in merged
+        )
         stronger = any(
-            d.class_id == class_id and d.confidence >= np.float32(confidence) and _meet(d.xyxy_px, (x1, y1, x2, y2)) for d in merged
+            d.class_id == class_id and d.confidence >= np.float32(confidence) and _meet(d.xyxy_px, (x1, y1, x2, y2))
+            for d in merged
         )
         assert inside or stronger
 
@@ -170,7 +182,8 @@ def test_a_long_lesion_in_four_pieces_is_one():
 def test_a_lesion_around_a_corner_is_one():
     grid = tiles.grid(480, 480)
     merged = merge(seen([((200.0, 190.0, 300.0, 310.0), 1)], grid), grid, iou=0.5)
-    assert len(grid) == 4 and boxes(merged) == [(200, 190, 300, 310)]
+    assert len(grid) == 4
+    assert boxes(merged) == [(200, 190, 300, 310)]
 
 
 def test_dense_grains_stay_as_many_as_they_are():
@@ -195,8 +208,15 @@ def test_two_streaks_that_end_at_the_same_seam_and_do_not_continue_each_other_st
 
 def test_neighbours_that_no_edge_cuts_stay_two_and_whole_doubles_become_the_stronger():
     grid = tiles.grid(480, 256)
-    merged = merge(found((0, (230, 50, 240, 60), 0.8, 1), (1, (242, 50, 250, 60), 0.7, 1), (1, (230, 50, 241, 60), 0.9, 1)), grid, iou=0.5)
-    assert [(d.xyxy_px, round(d.confidence, 3)) for d in merged] == [((230, 50, 241, 60), 0.9), ((242, 50, 250, 60), 0.7)]
+    merged = merge(
+        found((0, (230, 50, 240, 60), 0.8, 1), (1, (242, 50, 250, 60), 0.7, 1), (1, (230, 50, 241, 60), 0.9, 1)),
+        grid,
+        iou=0.5,
+    )
+    assert [(d.xyxy_px, round(d.confidence, 3)) for d in merged] == [
+        ((230, 50, 241, 60), 0.9),
+        ((242, 50, 250, 60), 0.7),
+    ]
 
 
 def test_two_boxes_of_one_tile_never_become_one_not_even_through_another_tile():

@@ -137,7 +137,9 @@ class Bundle:
             raise BundleRejected(f"The bundle {self.hash[:12]} has no {name}.")
         data = _read(self.path / name, facts.bytes)
         if len(data) != facts.bytes or hashlib.sha256(data).hexdigest() != facts.sha256:
-            raise BundleRejected(f"{name} in the bundle {self.hash[:12]} is not what its manifest says: damaged or changed.")
+            raise BundleRejected(
+                f"{name} in the bundle {self.hash[:12]} is not what its manifest says: damaged or changed."
+            )
         return data
 
 
@@ -149,7 +151,9 @@ def open_bundle(path: Path, *, expected_hash: str | None = None) -> Bundle:
     raw = _read(path / MANIFEST, MAX_MANIFEST_BYTES)
     found = hashlib.sha256(raw).hexdigest()
     if expected_hash is not None and found != expected_hash:
-        raise BundleRejected(f"The bundle's hash is {found[:12]}, and {expected_hash[:12]} was expected: it was changed.")
+        raise BundleRejected(
+            f"The bundle's hash is {found[:12]}, and {expected_hash[:12]} was expected: it was changed."
+        )
     manifest = _parse(raw)
     _check_names(path, {MANIFEST, *manifest.files})
     try:
@@ -260,13 +264,13 @@ def _write(folder: Path, name: str, content: bytes | Path) -> dict[str, Any]:
     return {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
 
 
-def _put(temporary: Path, folder: Path, hash: str) -> None:
+def _put(temporary: Path, folder: Path, bundle_hash: str) -> None:
     try:
         temporary.rename(folder)
     except OSError:  # it is there already: fine if it is the same
         if not (folder / MANIFEST).is_file():
             raise
-        open_bundle(folder, expected_hash=hash)
+        open_bundle(folder, expected_hash=bundle_hash)
         return
     for directory in (folder, folder.parent):
         descriptor = os.open(directory, os.O_RDONLY)

@@ -8,6 +8,8 @@ A tile's answer depends on its pixels alone: not on its neighbours in the batch,
 from __future__ import annotations
 
 import threading
+from collections import deque
+from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
@@ -18,9 +20,11 @@ from leafloop.vision.bundle import Bundle
 from leafloop.vision.detection import FloatArray, IntArray, TileDetections
 from leafloop.vision.tiles import Grid
 
-BATCH = 16  # measured: within 3 % of the best batch at 256 pixels on 2 cores; 16 tiles are 3 MB
-STREAMS = 2  # measured: 4 % over one stream, and one batch is read while another runs
-FLOOR = 0.02  # lowest score kept: far below any detect threshold, for `vouch_healthy_below` and the debug call
+# Measured at 256 pixels on 2 cores, tiles/s with 2 streams: 284 in batches of 1, 303 of 4, 313 of 16. A batch is filled up, so
+# 16 would waste more than it gains: 6 tiles of a photo on average, and most of the time of a small photo.
+BATCH = 4
+STREAMS = 2  # measured: 4 % over one stream, and one batch is read while the other runs
+FLOOR = 0.05  # lowest score kept: far below any detect threshold, yet above the noise of a trained model on plain leaf
 MAX_CANDIDATES = 1000  # a tile before NMS, best first; a trained model gives some dozens, NMS grows with the square
 MAX_BOXES = 300  # a tile after NMS: the usual limit of the YOLO family
 
@@ -39,10 +43,15 @@ class Detector:
         core = ov.Core()
         self.precision = precision if _has(core, precision) else "f32"
         self._output, self._size = bundle.manifest.output, bundle.manifest.input.size
+        self._xyxy = self._output.layout == "xyxy"
         self._iou, self._classes = bundle.manifest.thresholds.iou, len(bundle.taxonomy.classes)
         self._lock = threading.Lock()
         streams = STREAMS if threads is None else min(STREAMS, threads)
-        config = {"INFERENCE_PRECISION_HINT": self.precision, "PERFORMANCE_HINT": "THROUGHPUT", "NUM_STREAMS": str(streams)}
+        config = {
+            "INFERENCE_PRECISION_HINT": self.precision,
+            "PERFORMANCE_HINT": "THROUGHPUT",
+            "NUM_STREAMS": str(streams),
+        }
         if threads is not None:
             config["INFERENCE_NUM_THREADS"] = str(threads)
         try:
@@ -50,10 +59,14 @@ class Detector:
             compiled = core.compile_model(model, "CPU", config)
         except RuntimeError as error:
             raise BundleRejected(f"OpenVINO cannot run this model: {' '.join(str(error).split())[:300]}") from None
-        self._queue = ov.AsyncInferQueue(compiled, streams)
+        # Plain requests in a ring, not AsyncInferQueue: its Python callbacks run in OpenVINO's threads, and letting such a queue
+        # go while one of them waits for the interpreter's lock hung the process (seen on 2026.4.1).
+        self._requests = [compiled.create_infer_request() for _ in range(streams)]
         self._probe()
 
-    def detect(self, tiles: Tiles, grid: Grid, index: IntArray | None = None, *, floor: float = FLOOR) -> TileDetections:
+    def detect(
+        self, tiles: Tiles, grid: Grid, index: IntArray | None = None, *, floor: float = FLOOR
+    ) -> TileDetections:
         """Find in tiles [n, size, size, 3]; `index` says which tiles of the grid they are (all, when None).
 
         Boxes are in photo pixels, cut to their tile and to the photo; per class, no two of a tile overlap by the bundle's iou.
@@ -61,56 +74,72 @@ class Detector:
         at = np.arange(len(grid), dtype=np.int64) if index is None else index
         if tiles.shape != (len(at), self._size, self._size, 3) or tiles.dtype != np.uint8:
             raise ValueError(f"tiles {tiles.shape} of {tiles.dtype} are not {len(at)} of {self._size} pixels in uint8")
-        found = [
-            _read(raw[:count], at[start : start + count], grid, self._iou, floor)
-            for start, count, raw in self._run(tiles)
-        ]
+        with self._lock:
+            found = [
+                _read(*self._views(raw), at[start : start + len(raw)], grid, self._xyxy, self._iou, floor)
+                for start, raw in self._run(tiles)
+            ]
         boxes, scores, classes, tile = (np.concatenate(part) for part in zip(_nothing(), *found, strict=True))
         order = np.lexsort((*boxes.T, classes, -scores, tile))
         return TileDetections(boxes[order], scores[order], classes[order], tile[order])
 
-    def _run(self, tiles: Tiles) -> list[tuple[int, int, FloatArray]]:
-        """(first tile, tiles, [batch, anchors, 4 + classes] xyxy) of each batch, in order; the last batch is filled up."""
-        starts = range(0, len(tiles), self._batch)
-        answers: list[FloatArray | None] = [None] * len(starts)
-
-        def keep(request: ov.InferRequest, number: int) -> None:
-            answers[number] = request.get_output_tensor(0).data.copy()
-
-        with self._lock:
-            self._queue.set_callback(keep)
-            for number, start in enumerate(starts):
+    def _run(self, tiles: Tiles) -> Iterator[tuple[int, FloatArray]]:
+        """(first tile, raw answer to each tile from there) for each batch, in order; the next is under way meanwhile."""
+        under_way: deque[tuple[int, int, ov.InferRequest]] = deque()
+        try:
+            for number, start in enumerate(range(0, len(tiles), self._batch)):
+                if len(under_way) == len(self._requests):
+                    yield _answer(*under_way.popleft())
                 batch = tiles[start : start + self._batch]
-                if len(batch) < self._batch:
-                    batch = np.concatenate([batch, np.zeros((self._batch - len(batch), *batch.shape[1:]), np.uint8)])
-                self._queue.start_async({0: np.ascontiguousarray(batch)}, number)
-            self._queue.wait_all()
-        counts = (min(self._batch, len(tiles) - start) for start in starts)
-        return [(s, n, self._in_order(a)) for s, n, a in zip(starts, counts, answers, strict=True) if a is not None]
+                count = len(batch)
+                if count < self._batch:  # the last one is filled up, so that every tile is computed in the same shape
+                    batch = np.concatenate([batch, np.zeros((self._batch - count, *batch.shape[1:]), np.uint8)])
+                request = self._requests[number % len(self._requests)]
+                request.start_async({0: np.ascontiguousarray(batch)})
+                under_way.append((start, count, request))
+            while under_way:
+                yield _answer(*under_way.popleft())
+        finally:
+            for _, _, request in under_way:  # none is left running when a reader of answers fails
+                request.wait()
 
-    def _in_order(self, raw: FloatArray) -> FloatArray:
-        """Any output that a manifest can describe -> [batch, anchors, x1 y1 x2 y2 and one score a class], a view if it can."""
+    def _views(self, raw: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Any output that a manifest can describe -> boxes [tiles, anchors, 4] as the model gives them, and a score a class."""
         if self._output.orientation == "channels_first":
             raw = raw.transpose(0, 2, 1)
-        box, scores = raw[..., :4], raw[..., 4:]
         if self._output.objectness:
-            scores = scores[..., 1:] * scores[..., :1]
-        if self._output.layout == "cxcywh":
-            box = np.concatenate([box[..., :2] - box[..., 2:] / 2, box[..., :2] + box[..., 2:] / 2], axis=-1)
-        return np.concatenate([box, scores], axis=-1)
+            return raw[..., :4], raw[..., 5:] * raw[..., 4:5]
+        return raw[..., :4], raw[..., 4:]
 
     def _probe(self) -> None:
         """Look at the answer to noise and to plain grey: is it of the shape, range and layout that the manifest says?"""
         rng = np.random.default_rng(0)
         tiles = np.full((2, self._size, self._size, 3), 114, np.uint8)
         tiles[0] = rng.integers(0, 256, tiles[0].shape, dtype=np.uint8)
-        declared = self._queue[0].model_outputs[0].partial_shape
+        sides = tuple(self._requests[0].get_output_tensor(0).shape)[1:]
         wide = 4 + self._output.objectness + self._classes
-        side = 1 if self._output.orientation == "channels_first" else 2
-        if declared.rank.get_length() != 3 or declared[side] not in (wide, ov.Dimension(wide)):
-            raise BundleRejected(f"The model answers {declared}; its manifest needs {wide} values a box ({self._output}).")
-        raw = np.concatenate([answer[:count] for _, count, answer in self._run(tiles)])
-        _check_sane(raw, self._size, self._output.layout)
+        if len(sides) != 2 or sides[0 if self._output.orientation == "channels_first" else 1] != wide:
+            raise BundleRejected(
+                f"The model gives {sides} values where its manifest needs {wide} a box ({self._output})."
+            )
+        boxes, scores = self._views(np.concatenate([raw for _, raw in self._run(tiles)]))
+        _check_sane(boxes, scores, self._size, self._output.layout)
+
+
+def _answer(start: int, count: int, request: ov.InferRequest) -> tuple[int, FloatArray]:
+    request.wait()
+    return start, request.get_output_tensor(0).data[:count].copy()
+
+
+def output_sides(data: bytes, size: int) -> tuple[int, int]:
+    """The two sides of a checked ONNX model's output [batch, ., .] for images of `size`. Raises `BundleRejected`."""
+    try:
+        model = ov.Core().read_model(data, b"")
+        model.reshape([1, 3, size, size])
+        _, first, second = model.output(0).shape
+    except (RuntimeError, ValueError) as error:
+        raise BundleRejected(f"OpenVINO cannot read this model: {' '.join(str(error).split())[:300]}") from None
+    return int(first), int(second)
 
 
 def _has(core: ov.Core, precision: str) -> bool:
@@ -124,7 +153,8 @@ def _prepare(core: ov.Core, bundle: Bundle) -> tuple[ov.Model, int]:
     given, size = bundle.manifest.input, bundle.manifest.input.size
     model = core.read_model(bundle.read("model.onnx"), b"")
     declared = model.input(0).partial_shape[0]
-    batch = declared.get_length() if declared.is_static else BATCH
+    usual = BATCH if bundle.manifest.tiling.mode == "tiles" else 1
+    batch = declared.get_length() if declared.is_static else usual
     model.reshape([batch, 3, size, size])
     steps = ov.preprocess.PrePostProcessor(model)
     steps.input().tensor().set_element_type(ov.Type.u8).set_layout(ov.Layout("NHWC"))
@@ -136,15 +166,15 @@ def _prepare(core: ov.Core, bundle: Bundle) -> tuple[ov.Model, int]:
     return steps.build(), batch
 
 
-def _check_sane(raw: FloatArray, size: int, layout: str) -> None:
-    boxes, scores = raw[..., :4], raw[..., 4:]
-    if not np.isfinite(raw).all():
+def _check_sane(given: FloatArray, scores: FloatArray, size: int, layout: str) -> None:
+    if not (np.isfinite(given).all() and np.isfinite(scores).all()):
         raise BundleRejected("The model answers with numbers that are not finite.")
     if scores.min() < -0.001 or scores.max() > 1.001:
         raise BundleRejected(
             f"The model's scores reach from {scores.min():.3g} to {scores.max():.3g}, and 0 to 1 is needed: export it with its "
             "sigmoid, and check 'objectness'."
         )
+    boxes = _corners(given) if layout == "cxcywh" else given
     if boxes.min() < -size or boxes.max() > 2 * size:
         raise BundleRejected(
             f"The model's boxes reach from {boxes.min():.0f} to {boxes.max():.0f} on an input of {size} pixels: they are not "
@@ -153,12 +183,12 @@ def _check_sane(raw: FloatArray, size: int, layout: str) -> None:
     if layout == "xyxy" and (boxes[..., 2:] < boxes[..., :2] - 1).mean() > 0.01:  # a bf16 rounding may cross by a pixel
         raise BundleRejected("The model's boxes end before they begin: they are not xyxy. Is the layout cxcywh?")
     if layout == "cxcywh":
-        _check_centres(boxes, size)
+        _check_centres(given, size)
 
 
-def _check_centres(boxes: FloatArray, size: int) -> None:
+def _check_centres(given: FloatArray, size: int) -> None:
     """xyxy read as cxcywh: 'width' is then the right edge, so it is never less than 'centre', even at the far side."""
-    centre, extent = (boxes[..., :2] + boxes[..., 2:]) / 2, boxes[..., 2:] - boxes[..., :2]
+    centre, extent = given[..., :2], given[..., 2:]
     far = centre > size / 2
     if far.any() and (extent >= centre - 1)[far].mean() > 0.99:
         raise BundleRejected("Each of the model's boxes is as wide as its distance from the edge: the layout is xyxy.")
@@ -168,35 +198,41 @@ def _nothing() -> tuple[FloatArray, FloatArray, IntArray, IntArray]:
     return np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int64), np.zeros(0, np.int64)
 
 
+def _corners(given: FloatArray) -> FloatArray:
+    """Centre, width, height -> x1, y1, x2, y2."""
+    half = given[..., 2:] / 2
+    return np.concatenate([given[..., :2] - half, given[..., :2] + half], axis=-1)
+
+
 def _read(
-    answers: FloatArray, at: IntArray, grid: Grid, iou: float, floor: float
+    given: FloatArray, scores: FloatArray, at: IntArray, grid: Grid, is_xyxy: bool, iou: float, floor: float
 ) -> tuple[FloatArray, FloatArray, IntArray, IntArray]:
-    """Boxes, scores, classes and tile numbers of one batch: [tiles, anchors, 4 + classes] -> photo pixels, after NMS."""
-    best = answers[..., 4:].max(axis=-1)
+    """One batch, boxes [tiles, anchors, 4] and scores [tiles, anchors, classes] -> what is left after NMS, in photo pixels."""
     parts = [_nothing()]
-    for answer, top, number in zip(answers, best, at.tolist(), strict=True):
-        seen = answer[top >= floor]
-        if not len(seen):
-            continue
-        boxes, scores, classes = _in_tile(seen, grid.xyxy_px[number], grid)
-        kept = _nms(boxes, scores, classes, iou)
-        parts.append((boxes[kept], scores[kept], classes[kept], np.full(len(kept), number, np.int64)))
-    boxes, scores, classes, tile = (np.concatenate(part) for part in zip(*parts, strict=True))
-    return boxes, scores, classes, tile
+    tiles, anchors = np.nonzero(scores.max(axis=-1) >= floor)
+    for k in np.unique(tiles).tolist():
+        seen = anchors[tiles == k]
+        box = given[k, seen] if is_xyxy else _corners(given[k, seen])
+        boxes, best, classes = _in_tile(box, scores[k, seen], grid.xyxy_px[at[k]], grid)
+        kept = _nms(boxes, classes, iou)
+        parts.append((boxes[kept], best[kept], classes[kept], np.full(len(kept), at[k], np.int64)))
+    boxes, best, classes, tile = (np.concatenate(part) for part in zip(*parts, strict=True))
+    return boxes, best, classes, tile
 
 
-def _in_tile(seen: FloatArray, rect: IntArray, grid: Grid) -> tuple[FloatArray, FloatArray, IntArray]:
+def _in_tile(
+    box: FloatArray, scores: FloatArray, rect: IntArray, grid: Grid
+) -> tuple[FloatArray, FloatArray, IntArray]:
     """The best candidates in photo pixels, cut to tile and photo, strongest first; ties by place, so that order is one."""
-    boxes = (seen[:, :4].astype(np.float64) + np.tile(rect[:2], 2)).astype(np.float32)
     edge = np.minimum(rect[2:], [grid.width, grid.height])
-    boxes = np.clip(boxes, np.tile(rect[:2], 2), np.tile(edge, 2)).astype(np.float32)
-    scores, classes = np.minimum(seen[:, 4:].max(axis=1), 1), seen[:, 4:].argmax(axis=1)
-    order = np.lexsort((*boxes.T, classes, -scores))
+    boxes = np.clip(box + np.tile(rect[:2], 2), np.tile(rect[:2], 2), np.tile(edge, 2)).astype(np.float32)
+    best, classes = np.minimum(scores.max(axis=1), 1), scores.argmax(axis=1).astype(np.int64)
+    order = np.lexsort((*boxes.T, classes, -best))
     order = order[(boxes[order, 2:] - boxes[order, :2] >= 1).all(axis=1)][:MAX_CANDIDATES]
-    return boxes[order], scores[order], classes[order].astype(np.int64)
+    return boxes[order], best[order], classes[order]
 
 
-def _nms(boxes: FloatArray, scores: FloatArray, classes: IntArray, iou: float) -> IntArray:
+def _nms(boxes: FloatArray, classes: IntArray, iou: float) -> IntArray:
     """Greedy NMS per class over boxes that come strongest first: places of those kept."""
     area = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
     alive = np.ones(len(boxes), np.bool_)

@@ -24,9 +24,12 @@ from leafloop.vision.detection import Detection, IntArray, TileDetections
 from leafloop.vision.tiles import Grid
 
 EDGE_PX = 3.0  # a box that ends this close to its tile's edge was cut there: boxes are right to 1-2 pixels, and cuts are sharp
-SEEN_THE_SAME = 0.5  # share of the band's two views in common; the usual bar for "the same box", on the part that both saw
-INSIDE = 0.5  # share of a cut piece inside the other's view, for slivers; measured: 0.5 miscounts 1.3 % at boxes wrong by 2 px, 0.7 1.9 %
-STREAK = 0.5  # share of the overlap along the seam that a straight streak from corner to corner of both boxes would have
+# Share of the band in common to two views: the usual bar for "the same box", on the part that both tiles saw.
+SEEN_THE_SAME = 0.5
+# Share of a cut piece inside the other view, for slivers. Measured, boxes wrong by 2 px: 0.5 miscounts 1.3 %, 0.7 does 1.9 %.
+INSIDE = 0.5
+# Share of the overlap along the seam that a straight streak from corner to corner of both boxes would have.
+STREAK = 0.5
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
@@ -42,11 +45,16 @@ def merge(found: TileDetections, grid: Grid, *, iou: float) -> list[Detection]:
     tile, classes = found.tile[order], found.class_id[order]
     views = list(zip(boxes.tolist(), found.confidence[order].tolist(), classes.tolist(), strict=True))
     groups = _groups(tile.tolist(), *_same_object(boxes, tile, classes, grid, iou))
-    objects = [_joined([views[m] for m in members]) if cut else _strongest([views[m] for m in members]) for members, cut in groups]
+    objects = [
+        _joined([views[m] for m in members]) if cut else _strongest([views[m] for m in members])
+        for members, cut in groups
+    ]
     return sorted(objects, key=lambda o: (-o.confidence, o.xyxy_px, o.class_id))
 
 
-def _same_object(boxes: Floats, tile: IntArray, classes: IntArray, grid: Grid, iou: float) -> tuple[IntArray, IntArray, Bools]:
+def _same_object(
+    boxes: Floats, tile: IntArray, classes: IntArray, grid: Grid, iou: float
+) -> tuple[IntArray, IntArray, Bools]:
     """Pairs i < j that may be one object, those that agree best first, and which of them are pieces (else duplicates)."""
     i, j = _meeting(boxes, tile, grid)
     rect = grid.xyxy_px.astype(np.float64)
@@ -155,7 +163,9 @@ def _strongest(views: list[_View]) -> Detection:
 
 def _joined(views: list[_View]) -> Detection:
     weight: dict[int, float] = {}
-    for (x1, y1, x2, y2), confidence, class_id in sorted(views):  # one order of adding, so that sums are equal to the bit
+    for (x1, y1, x2, y2), confidence, class_id in sorted(
+        views
+    ):  # one order of adding, so that sums are equal to the bit
         weight[class_id] = weight.get(class_id, 0.0) + confidence * (x2 - x1) * (y2 - y1)
     winner = min(weight, key=lambda c: (-weight[c], c))
     left, top, right, bottom = zip(*(box for box, _, _ in views), strict=True)

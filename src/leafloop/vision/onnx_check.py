@@ -102,7 +102,9 @@ def _tensors(model: ModelProto) -> Iterator[TensorProto]:
 
 def _check_tensor(tensor: TensorProto) -> None:
     if tensor.data_location == TensorProto.EXTERNAL or tensor.external_data:
-        raise BundleRejected("The ONNX model keeps tensors in other files. Export it as one file, without external data.")
+        raise BundleRejected(
+            "The ONNX model keeps tensors in other files. Export it as one file, without external data."
+        )
     if any(d < 0 for d in tensor.dims) or math.prod(tensor.dims) > MAX_ELEMENTS:
         raise BundleRejected(f"The ONNX model declares a tensor of {list(tensor.dims)}, which is too large."[:200])
 
