@@ -22,6 +22,8 @@ from typing import Any, Literal, get_args
 from urllib.parse import urlsplit
 
 from itsdangerous import BadSignature, URLSafeTimedSerializer
+from sqlalchemy import literal, select
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from leafloop import log
@@ -40,6 +42,7 @@ from leafloop.live.parts import Parts
 from leafloop.settings import Settings
 from leafloop.storage import audit, keys
 from leafloop.storage.ledger import Ledger
+from leafloop.storage.tables import ApiKey
 
 _log = log.get(__name__)
 
@@ -47,6 +50,7 @@ Role = Literal["field", "reviewer", "engineer", "operator"]  # each may do what 
 ROLES: tuple[str, ...] = get_args(Role)
 MAX_LABEL = 100  # a key's label is a person's or a phone's name
 _KEY = re.compile(r"lf_([a-z0-9]{8})_([A-Za-z0-9_-]{43,128})", re.ASCII)  # 43 base64url characters hold 256 bits
+_NO_HASH = "0" * 64  # what a secret is compared with where there is none; nothing known has this hash
 _ID_LETTERS = string.ascii_lowercase + string.digits
 _TOUCH_EVERY = timedelta(minutes=5)  # `last_used_at` is for people: a write a request would cost an fsync each
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})  # RFC 9110, section 9.2.1
@@ -153,15 +157,21 @@ def _bearer(header: str) -> str:
 def _by_key(session: Session, key: str) -> Caller:
     form = _KEY.fullmatch(key)
     key_id, secret = form.groups() if form else ("", key[:256])
-    row = keys.get(session, key_id)
-    # An unknown id is hashed and compared like a known one, so that the time taken does not tell ids apart.
-    known = row.secret_sha256 if row else _sha256("no such key")
-    matches = hmac.compare_digest(_sha256(secret), known)
-    if row is None or not matches or row.revoked_at is not None:
-        why = "unknown key" if row is None else "wrong secret" if not matches else "revoked"
+    known = _secret_hash(session, key_id)
+    matches = hmac.compare_digest(_sha256(secret), known or _NO_HASH)
+    row = keys.get(session, key_id) if matches else None
+    if row is None or row.revoked_at is not None:
+        why = "unknown key" if known is None else "revoked" if matches else "wrong secret"
         _log.warning("access denied", reason=why, key_id=key_id)
         raise KeyInvalid
-    return Caller(row.id, row.role, label=row.label or "")
+    return Caller(row.id, row.role, label=row.label)
+
+
+def _secret_hash(session: Session, key_id: str) -> str | None:
+    """The hash of a key's secret. Always one row comes back, so that an unknown id takes as long as a known one: reading a whole
+    row more, or not, was 0.12 ms of 0.6 and told them apart (measured; see the test)."""
+    always = select(literal(1).label("one")).subquery()
+    return session.scalar(select(ApiKey.secret_sha256).select_from(always).outerjoin(ApiKey, ApiKey.id == key_id))
 
 
 def _is_stale(session: Session, caller: Caller) -> bool:
@@ -173,9 +183,7 @@ def _touch(ledger: Ledger, caller: Caller) -> None:
     try:
         with ledger.transaction() as session:
             keys.touch(session, caller.key_id or "")
-    except (
-        Unavailable
-    ) as error:  # a note for people: a full disk or a busy database must not lock everybody out of reading
+    except Unavailable as error:  # only a note for people: a full disk must not lock everybody out of reading
         _log.warning("last use of a key not noted", key_id=caller.key_id, code=error.code)
 
 
@@ -217,13 +225,14 @@ def bootstrap_key(ledger: Ledger, settings: Settings) -> str | None:
     path = settings.bootstrap_key_file
     if path is None:
         return None
-    with (
-        ledger.transaction() as session
-    ):  # on SQLite the second of two replicas waits here; on PostgreSQL it fails on the same id
-        if keys.any_made(session):  # also: this very key, at the second start
-            return None
-        key_id, secret = _read_key_file(path)
-        _keep_key(session, key_id, secret, "operator", "bootstrap", "bootstrap")
+    try:
+        with ledger.transaction() as session:
+            if keys.any_made(session):  # also: this very key, at the second start
+                return None
+            key_id, secret = _read_key_file(path)
+            _keep_key(session, key_id, secret, "operator", "bootstrap", "bootstrap")
+    except IntegrityError:  # another replica made this very key at this moment
+        return None
     _log.info("first operator key made from file", key_id=key_id)
     return key_id
 
@@ -296,7 +305,7 @@ def _by_login(session: Session, settings: Settings, cookie: str) -> Caller:
     if row is None or row.revoked_at is not None or audit.happened(session, action="logout", subject=login):
         _log.info("access denied", reason="login ended", key_id=key_id)
         raise ended
-    return Caller(row.id, row.role, row.label or "", session=login)
+    return Caller(row.id, row.role, row.label, session=login)
 
 
 def _signer(settings: Settings) -> URLSafeTimedSerializer:
@@ -361,9 +370,7 @@ def refuse_cross_site(
     elif origin is not None:
         fine = urlsplit(origin).netloc.lower() == headers.get("host", "").lower() != ""
     else:
-        fine = (
-            caller.open
-        )  # no browser: curl at an open service; a cookie without either header is no browser that we serve
+        fine = caller.open  # no browser: curl at an open service, yes; a cookie, from what is no browser, no
     if not fine:
         _log.warning("access denied", reason="cross-site request", key_id=caller.key_id, origin=origin)
         raise CrossSiteRequest

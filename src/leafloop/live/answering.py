@@ -39,7 +39,7 @@ class Answering:
         self, ledger: Ledger, blobs: BlobStore, serving: Serving, limits: PhotoLimits, max_waiting: int
     ) -> None:
         self._ledger, self._blobs, self._serving, self._limits = ledger, blobs, serving, limits
-        self._places = threading.BoundedSemaphore(max_waiting)
+        self._places = _Places(max_waiting)
         self._turn = threading.Lock()  # one photo has all cores for its tiles; meanwhile others decode and are stored
 
     def answer(self, submission: Submission, sender: Sender) -> Body:
@@ -57,17 +57,18 @@ class Answering:
             sent.idempotency_key,
             sent.fingerprint,
             lambda claim: self._answer(sent, sender, claim),
+            may_begin=self._places.refuse_when_full,
         )
 
     def debug(self, data: bytes) -> Body:
         """Everything that the model sees, down to its floor. Stores nothing. Raises what `answer` raises."""
-        with self._place():
+        with self._places.one():
             photo, _ = self._decode(data)
             live, reading = self._judge(photo, floor=FLOOR)
         return debug_body(live, reading)
 
     def _answer(self, sent: Submission, sender: Sender, claim: Claim | None) -> Body:
-        with self._place():
+        with self._places.one():
             began = time.perf_counter()
             photo, decode_ms = self._decode(sent.data)
             live, reading = self._judge(photo)
@@ -80,15 +81,6 @@ class Answering:
                     claim.finish(session, body, body["prediction_id"])
         metrics.PREDICTIONS.labels(model_version=live.version, role=CHAMPION, verdict=body["outcome"]).inc()
         return body
-
-    @contextmanager
-    def _place(self) -> Iterator[None]:
-        if not self._places.acquire(blocking=False):
-            raise Overloaded
-        try:
-            yield
-        finally:
-            self._places.release()
 
     def _decode(self, data: bytes) -> tuple[Photo, float]:
         began = time.perf_counter()
@@ -116,6 +108,28 @@ class Answering:
         self._blobs.put(photo.kept.data)
         metrics.STAGE_SECONDS.labels(stage="store").observe(time.perf_counter() - began)
         return _ms_since(began)
+
+
+class _Places:
+    """How many photos may be under way. One more is refused, not queued: its sender's retry comes at a better time."""
+
+    def __init__(self, count: int) -> None:
+        self._free, self._lock = count, threading.Lock()
+
+    def refuse_when_full(self) -> None:
+        if self._free <= 0:
+            raise Overloaded
+
+    @contextmanager
+    def one(self) -> Iterator[None]:
+        with self._lock:
+            self.refuse_when_full()
+            self._free -= 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._free += 1
 
 
 def _ms_since(began: float) -> float:

@@ -26,9 +26,8 @@ from leafloop.storage.tables import IdempotencyKey, now
 _log = log.get(__name__)
 
 Body = dict[str, Any]
-LEASE = timedelta(
-    seconds=20
-)  # twice the 10 s in which an accepted photo is answered: then its process is dead or as good as dead
+# Twice the 10 s in which an accepted photo is answered: then its process is dead, or as good as dead.
+LEASE = timedelta(seconds=20)
 WAIT_S = 30.0  # a lease and the work of the one who takes it over; then the sender is better served by a retry
 POLL_S = (0.02, 0.25)  # from the time of a small photo to a pace that 50 waiting twins can keep up without harm
 
@@ -54,11 +53,20 @@ class Claim:
             raise Overtaken
 
 
-def answer_once(ledger: Ledger, scope: str, key: str, fingerprint: str, work: Callable[[Claim], Body]) -> Body:
+def answer_once(
+    ledger: Ledger,
+    scope: str,
+    key: str,
+    fingerprint: str,
+    work: Callable[[Claim], Body],
+    *,
+    may_begin: Callable[[], None] = lambda: None,
+) -> Body:
     """The answer kept under `key`, or what `work` makes of it; `work` has to call `Claim.finish` as it writes its row.
 
-    Raises `IdempotencyConflict` when the key was used for another request, `Overloaded` when the twin takes too long, and what
-    `work` raises: then the key is free again.
+    `may_begin` raises where `work` would have to be refused at once: then not even the claim is written. Raises
+    `IdempotencyConflict` when the key was used for another request, `Overloaded` when the twin takes too long, and what `work`
+    raises: then the key is free again.
     """
     claim = Claim(scope, key, fingerprint, secrets.token_hex(16))
     give_up, pause = time.monotonic() + WAIT_S, POLL_S[0]
@@ -66,11 +74,13 @@ def answer_once(ledger: Ledger, scope: str, key: str, fingerprint: str, work: Ca
         answer, free = _look(ledger, claim)
         if answer is not None:
             return answer
-        if free and _take(ledger, claim):
-            try:
-                return _at_work(ledger, claim, work)
-            except Overtaken:
-                _log.warning("claim was taken over while at work", scope=scope)
+        if free:
+            may_begin()
+            if _take(ledger, claim):
+                try:
+                    return _at_work(ledger, claim, work)
+                except Overtaken:
+                    _log.warning("claim was taken over while at work", scope=scope)
         time.sleep(pause)
         pause = min(2 * pause, POLL_S[1])
     raise Overloaded("The same request is still under way. Send it again in a moment.")

@@ -140,9 +140,8 @@ def _loader(store: Store) -> Callable[[Wanted], Live]:
     def load(wanted: Wanted) -> Live:
         bundle = registry.fetch_bundle(wanted.bundle_hash, store.blobs, cache)
         registry.refuse_other_classes(bundle.taxonomy.class_names, store.taxonomy)
-        reader = Reader(
-            bundle, threads=threads, precision=precision
-        )  # compiled, probed and tried on its self-test photo
+        # Compiled, probed and tried on its self-test photo: it is warm when it is switched to.
+        reader = Reader(bundle, threads=threads, precision=precision)
         return Live(wanted.version, wanted.name, wanted.bundle_hash, reader)
 
     return load
