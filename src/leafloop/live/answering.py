@@ -16,7 +16,7 @@ from typing import Any
 
 from leafloop import metrics
 from leafloop.errors import Overloaded, PhotoError
-from leafloop.live import rows
+from leafloop.live import erasing, rows
 from leafloop.live.body import debug_body, predict_body
 from leafloop.live.once import Claim, answer_once
 from leafloop.live.serving import CHAMPION, Live, Serving
@@ -76,6 +76,7 @@ class Answering:
             timings = {"decode": decode_ms, **reading.timings_ms, "store": store_ms, "total": _ms_since(began)}
             body = predict_body(live, photo, reading, sent.user_id, timings)
             with self._ledger.transaction() as session:
+                erasing.keep_object(session, self._blobs, photo.kept.data, photo.kept.sha256)
                 rows.record(session, sent, sender, photo, live, reading, body)
                 if claim is not None:
                     claim.finish(session, body, body["prediction_id"])

@@ -69,7 +69,7 @@ def find(session: Session, filters: Filters, *, limit: int = 100, offset: int = 
 def delete(session: Session, prediction_id: str) -> list[str] | None:
     """Delete an answer with its photo and what hangs on it. The keys of objects that nothing needs any more; None: not there.
 
-    The caller removes those objects after the commit: an object without a row does no harm, a row without an object does.
+    The objects go after the commit, by `live.erasing`: one without a row does no harm, a row without its object does.
     """
     prediction = get(session, prediction_id)
     if prediction is None:
@@ -81,8 +81,23 @@ def delete(session: Session, prediction_id: str) -> list[str] | None:
     if session.scalar(select(Prediction.id).where(Prediction.photo_id == photo.id).limit(1)) is None:
         session.delete(photo)
         session.flush()
-    needed = session.scalar(select(Photo.id).where(Photo.stored_sha256 == photo.stored_sha256).limit(1))
-    return [] if needed else [photo.stored_sha256]
+    return [] if is_needed(session, photo.stored_sha256) else [photo.stored_sha256]
+
+
+def is_needed(session: Session, stored_sha256: str) -> bool:
+    """Whether a photo's row names this object."""
+    return session.scalar(select(Photo.id).where(Photo.stored_sha256 == stored_sha256).limit(1)) is not None
+
+
+def hold_object(session: Session, stored_sha256: str) -> None:
+    """Until this transaction ends, nobody else who holds this object writes a row that names it, or removes it.
+
+    On SQLite a writing transaction holds everything, from the moment when it has its connection.
+    """
+    session.connection()
+    if session.get_bind().dialect.name == "postgresql":
+        number = int.from_bytes(bytes.fromhex(stored_sha256[:16]), "big", signed=True)
+        session.execute(select(func.pg_advisory_xact_lock(number)))
 
 
 def _conditions(filters: Filters) -> list[ColumnElement[bool]]:
@@ -107,7 +122,10 @@ def _write_cursor(last: Prediction) -> str:
 
 def _read_cursor(cursor: str) -> tuple[datetime, str]:
     try:
-        moment, prediction_id = base64.urlsafe_b64decode(cursor.encode("ascii")).decode("ascii").split(" ")
-        return datetime.fromisoformat(moment), prediction_id
+        text, prediction_id = base64.urlsafe_b64decode(cursor.encode("ascii")).decode("ascii").split(" ")
+        moment = datetime.fromisoformat(text)
+        if moment.tzinfo is None:
+            raise ValueError
+        return moment, prediction_id
     except (ValueError, binascii.Error):
         raise RequestInvalid("cursor is not one that a list gave. Begin again without it.", field="cursor") from None
