@@ -12,16 +12,16 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 from sqlalchemy import func, select
+from tests import tiny_models
+from tests.api.serving import served
 
 from leafloop import access
 from leafloop.app import create_app
 from leafloop.live.parts import Parts, open_parts
 from leafloop.settings import Settings
 from leafloop.storage.tables import Prediction
-from tests import tiny_models
-from tests.api.serving import served
 
 CHROMIUM = os.environ.get("LEAFLOOP_TEST_CHROMIUM", "/usr/bin/chromium")
 QUIET = (
@@ -95,6 +95,7 @@ def keyed_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 def chromium() -> Iterator[Browser]:
     if not Path(CHROMIUM).exists():
         pytest.skip(f"no Chromium at {CHROMIUM}: install the system's package, or name one in LEAFLOOP_TEST_CHROMIUM")
+    expect.set_options(timeout=WAIT_MS)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(QUIET))
         yield browser
@@ -171,7 +172,7 @@ def ill_photo(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def big_photo(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """2400 x 1800 pixels, a few megabytes: worth shrinking."""
+    """3000 x 2250 pixels, 7 MB: worth shrinking, and more than a system takes from a browser before any of it has arrived."""
     path = tmp_path_factory.mktemp("photos") / "big.jpg"
-    path.write_bytes(jpeg(2400, 1800, (4, (200, 200, 700, 600)), grain=6))
+    path.write_bytes(jpeg(3000, 2250, (4, (200, 200, 700, 600)), grain=16))
     return path

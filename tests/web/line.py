@@ -18,6 +18,8 @@ class Line:
         host, port = target.removeprefix("http://").split(":")
         self._target = (host, int(port))
         self._listener = socket.create_server(("127.0.0.1", 0))
+        # A short queue, so that a browser does not hand over a whole photo before the line breaks.
+        self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 * CHUNK)
         self.address = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
         self.cut_after: int | None = None
         self.lose_answers = False

@@ -32,7 +32,12 @@ def an_answer(**changes: Any) -> dict[str, Any]:
         "quality": {"warnings": [{"code": "dark", "message": "Too dark."}]},
         "detections": [
             {"class_id": 4, "class_name": NAMES[4], "confidence": 0.87, "bbox": {"x1": 0, "y1": 0, "x2": 40, "y2": 20}},
-            {"class_id": 2, "class_name": NAMES[2], "confidence": 0.3, "bbox": {"x1": 300, "y1": 150, "x2": 400, "y2": 200}},
+            {
+                "class_id": 2,
+                "class_name": NAMES[2],
+                "confidence": 0.3,
+                "bbox": {"x1": 300, "y1": 150, "x2": 400, "y2": 200},
+            },
         ],
         "model": {"name": "tiny", "version": "3", "bundle": "ab"},
         "timings_ms": {},
@@ -59,11 +64,15 @@ def test_the_surest_box_is_painted_last_and_is_number_one() -> None:
 
 
 @pytest.mark.parametrize(
-    ("x", "y", "place"), [(50, 50, "middle"), (50, 10, "top"), (10, 50, "middle-left"), (90, 10, "top-right"), (50, 90, "bottom")]
+    ("x", "y", "place"),
+    [(50, 50, "middle"), (50, 10, "top"), (10, 50, "middle-left"), (90, 10, "top-right"), (50, 90, "bottom")],
 )
 def test_a_place_is_one_of_nine(x: float, y: float, place: str) -> None:
     box = {"x1": 4 * x - 1, "y1": 2 * y - 1, "x2": 4 * x + 1, "y2": 2 * y + 1}
-    assert seen(detections=[{"class_id": 1, "class_name": NAMES[1], "confidence": 0.5, "bbox": box}]).boxes[0].place == place
+    assert (
+        seen(detections=[{"class_id": 1, "class_name": NAMES[1], "confidence": 0.5, "bbox": box}]).boxes[0].place
+        == place
+    )
 
 
 def test_the_legend_counts_each_class_in_the_order_of_the_class_set() -> None:
@@ -73,7 +82,12 @@ def test_the_legend_counts_each_class_in_the_order_of_the_class_set() -> None:
 def test_letters_on_a_colour_can_be_read() -> None:
     """WCAG 1.4.3 on every colour of the class set, for bold letters of 13 px: 4.5 to 1."""
     for class_id, kind in enumerate(BANANA.classes):
-        d = {"class_id": class_id, "class_name": kind.name, "confidence": 0.5, "bbox": {"x1": 0, "y1": 0, "x2": 9, "y2": 9}}
+        d = {
+            "class_id": class_id,
+            "class_name": kind.name,
+            "confidence": 0.5,
+            "bbox": {"x1": 0, "y1": 0, "x2": 9, "y2": 9},
+        }
         (box,) = seen(detections=[d]).boxes
         assert contrast(box.colour, box.ink) >= 4.5, kind.name
 
@@ -114,7 +128,9 @@ def replaced(advice: taxonomy.Advice) -> taxonomy.Taxonomy:
     return taxonomy.Taxonomy.from_dict({**BANANA.as_dict(), "advice": advice.model_dump()})
 
 
-@pytest.mark.parametrize(("confidence", "words"), [(0.72, "Fairly sure: 72%"), (0.55, "Somewhat sure: 55%"), (0.31, "Hardly sure: 31%")])
+@pytest.mark.parametrize(
+    ("confidence", "words"), [(0.72, "Fairly sure: 72%"), (0.55, "Somewhat sure: 55%"), (0.31, "Hardly sure: 31%")]
+)
 def test_how_sure_is_a_word_and_a_number(confidence: float, words: str) -> None:
     assert words in said(confidence=confidence)
 
@@ -124,7 +140,9 @@ def test_without_advice_the_reason_is_said() -> None:
     assert "There is no advice for this answer yet." in said(advice=None)
 
 
-@pytest.mark.parametrize(("outcome", "headline"), [("uncertain", "We are not sure"), ("no_leaf", "We see no leaf in this photo")])
+@pytest.mark.parametrize(
+    ("outcome", "headline"), [("uncertain", "We are not sure"), ("no_leaf", "We see no leaf in this photo")]
+)
 def test_an_open_answer_never_sounds_like_health(outcome: str, headline: str) -> None:
     nothing = {"class_id": None, "class_name": None, "advice": None, "reliable": False, "detections": []}
     words = said(outcome=outcome, confidence=0.2, **nothing)
@@ -136,7 +154,9 @@ def test_an_open_answer_never_sounds_like_health(outcome: str, headline: str) ->
 
 
 def test_weak_hints_on_an_open_answer_are_called_so() -> None:
-    assert "too weak for an answer" in said(outcome="uncertain", class_id=None, class_name=None, advice=None, reliable=False)
+    assert "too weak for an answer" in said(
+        outcome="uncertain", class_id=None, class_name=None, advice=None, reliable=False
+    )
     assert "too weak for an answer" not in said()
 
 

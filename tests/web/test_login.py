@@ -10,7 +10,6 @@ from pathlib import Path
 import httpx
 import pytest
 from playwright.sync_api import Page, expect
-
 from tests.web.conftest import Site, Visit
 
 HTML = {"accept": "text/html"}
@@ -162,7 +161,9 @@ def test_another_sites_page_cannot_log_a_phone_in(keyed_site: Site) -> None:
     assert "set-cookie" not in refused.headers
 
 
-@pytest.mark.parametrize("leads", ["//evil.example/", "https://evil.example/", "/\\evil.example", "/a\r\nSet-Cookie: x=1"])
+@pytest.mark.parametrize(
+    "leads", ["//evil.example/", "https://evil.example/", "/\\evil.example", "/a\r\nSet-Cookie: x=1"]
+)
 def test_a_login_leads_to_our_own_pages_only(keyed_site: Site, leads: str) -> None:
     entered = httpx.post(
         f"{keyed_site.address}/login",

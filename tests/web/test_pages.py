@@ -11,10 +11,10 @@ from pathlib import Path
 import httpx
 import pytest
 from PIL import Image
+from tests.web.conftest import ILL, Site, jpeg
 
 from leafloop.web import assets, pages
 from leafloop.web.rendering import CONTENT_SECURITY_POLICY
-from tests.web.conftest import ILL, Site, jpeg
 
 HTML = {"accept": "text/html"}
 
@@ -35,10 +35,14 @@ def answer(browser: httpx.Client, ill_photo: Path) -> str:
 # Answers
 
 
-def test_answers_are_listed_newest_first_and_paged(browser: httpx.Client, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_answers_are_listed_newest_first_and_paged(
+    browser: httpx.Client, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(pages, "PER_PAGE", 2)
     sent = [
-        browser.post("/photos", files={"file": (f"{n}.jpg", jpeg(300, 300, (n, (50, 50, 120, 120))))}).headers["location"]
+        browser.post("/photos", files={"file": (f"{n}.jpg", jpeg(300, 300, (n, (50, 50, 120, 120))))}).headers[
+            "location"
+        ]
         for n in (1, 2, 3)
     ]
     first, second = browser.get("/answers").text, browser.get("/answers?page=2").text
@@ -82,7 +86,9 @@ def test_the_photo_comes_whole_and_smaller(browser: httpx.Client, answer: str) -
 
 
 def test_a_smaller_photo_is_upright_and_carries_no_exif(browser: httpx.Client) -> None:
-    turned = Image.open(io.BytesIO(jpeg(600, 300, *((c, (x1 // 2, y1 // 2, x2 // 2, y2 // 2)) for c, (x1, y1, x2, y2) in ILL))))
+    turned = Image.open(
+        io.BytesIO(jpeg(600, 300, *((c, (x1 // 2, y1 // 2, x2 // 2, y2 // 2)) for c, (x1, y1, x2, y2) in ILL)))
+    )
     exif = Image.Exif()
     exif[0x0112] = 6  # shown turned by a quarter, clockwise
     exif[0x010E] = "secret words"
@@ -148,7 +154,10 @@ def test_the_policy_lets_nothing_inline_and_nothing_foreign_in() -> None:
 
 
 def test_a_browser_gets_a_page_and_a_program_a_document_for_the_same_error(browser: httpx.Client, site: Site) -> None:
-    page, document = browser.get("/nowhere"), httpx.get(f"{site.address}/nowhere", headers={"accept": "application/json"})
+    page, document = (
+        browser.get("/nowhere"),
+        httpx.get(f"{site.address}/nowhere", headers={"accept": "application/json"}),
+    )
     assert (page.status_code, document.status_code) == (404, 404)
     assert page.headers["content-type"].startswith("text/html")
     assert document.headers["content-type"] == "application/problem+json"

@@ -8,6 +8,7 @@ from typing import Any, get_args
 
 import pytest
 from jinja2 import UndefinedError, meta, nodes
+from tests.web.test_answers import an_answer
 
 from leafloop import taxonomy
 from leafloop.web import answers, assets
@@ -24,7 +25,6 @@ from leafloop.web.contexts import (
     Visitor,
 )
 from leafloop.web.rendering import environment, html
-from tests.web.test_answers import an_answer
 
 BANANA = taxonomy.load()
 GLOBAL = {"asset", "language", "gettext", "ngettext", "_"}
@@ -35,7 +35,13 @@ ME = Visitor(signed_in=True)
 
 EXAMPLES: list[Context] = [
     FieldPage(
-        visitor=ME, crop="banana", disease="Black Sigatoka", form_token="t", max_bytes=9, shrink_to_px=1600, shrink_quality=0.85
+        visitor=ME,
+        crop="banana",
+        disease="Black Sigatoka",
+        form_token="t",
+        max_bytes=9,
+        shrink_to_px=1600,
+        shrink_quality=0.85,
     ),
     AnswerPage(visitor=ME, answer=ILL),
     AnswerCard(answer=ILL),

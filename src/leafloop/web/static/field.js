@@ -16,6 +16,7 @@ let chosen = null; // the File as it was chosen
 let ready = null; // {blob, name, key, arrived, ...}: what is sent, and the same again on each new try
 let request = null;
 let preparing = 0; // only the last choice counts when several are made quickly
+let wanted = false; // "Send" was pressed while the photo was still being prepared
 
 function state(name) {
   page.dataset.state = name;
@@ -40,8 +41,11 @@ async function choose(file) {
   chosen = file;
   const turn = ++preparing;
   ready = null;
+  wanted = false;
   state("picked");
   announce(say("preparing"));
+  $("preview-facts").textContent = say("preparing");
+  $("shrunk").hidden = true;
   const [shown, made] = await Promise.all([showPreview(file), prepare(file, shrinking())]);
   if (turn !== preparing) return;
   ready = { ...shown, ...made, key: keyFor(), arrived: false };
@@ -51,6 +55,7 @@ async function choose(file) {
   }
   announce(say("ready"));
   $("send").focus();
+  if (wanted) send();
 }
 
 const shrinking = () => $("slow").checked && { longest: Number(page.dataset.shrinkTo), quality: Number(page.dataset.shrinkQuality) };
@@ -75,7 +80,8 @@ function describe() {
 }
 
 function send() {
-  if (!ready || request) return;
+  wanted = !ready;
+  if (wanted || request) return;
   if (!ready.arrived) ready.body = formData();
   const { body } = ready;
   request = new XMLHttpRequest();
