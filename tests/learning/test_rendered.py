@@ -11,6 +11,7 @@ import pytest
 
 from leafloop.learning import rendered
 from leafloop.learning.rendered import FIRST_SEED, Plan
+from leafloop.simulation import leaves
 
 CLASSES = ("clean", "early", "late")
 
@@ -28,6 +29,24 @@ def test_the_photo_of_a_number_is_always_the_same():
     one, other = rendered.photo("train", 3, 2), rendered.photo("train", 3, 2)
     assert (one.pixels == other.pixels).all()
     assert one.class_id.tolist() == other.class_id.tolist()
+
+
+def test_a_kept_shot_comes_back_without_rendering(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    first = rendered.shot("train", 3, 2, tmp_path)
+    monkeypatch.setattr(rendered, "photo", None)
+    again = rendered.shot("train", 3, 2, tmp_path)
+    assert again.jpeg == first.jpeg
+    assert again.stage == first.stage
+    assert again.xyxy_px.tolist() == first.xyxy_px.tolist()
+    assert again.class_id.tolist() == first.class_id.tolist()
+    assert [path.suffix for path in tmp_path.iterdir()] == [".npz"]
+
+
+def test_a_photo_without_leaf_has_no_true_answer():
+    empty = rendered.take(leaves.render(1, width=256, height=256, stages=2, leafless=1), 1)
+    clean = rendered.take(leaves.render(1, width=256, height=256, stages=2, leafless=0, clean=1), 1)
+    assert empty.stage is None
+    assert clean.stage == 0
 
 
 @pytest.fixture(scope="module")

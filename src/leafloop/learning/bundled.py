@@ -73,8 +73,8 @@ def seal(making: Making, trained: Trained, destination: Path, *, say: Say) -> Bu
         _write(making.work / "draft", {**facts, "thresholds": asdict(DRAFT)}, {"model.onnx": trained.onnx}),
         precision=PRECISION,
     )
-    chosen = trial.choose(_answers(reader, "val", making.plan.judge_on, classes, say), classes, iou=IOU)
-    answers = _answers(reader, "test", making.plan.test, classes, say)
+    chosen = trial.choose(_answers(making, reader, "val", making.plan.judge_on, say), classes, iou=IOU)
+    answers = _answers(making, reader, "test", making.plan.test, say)
     facts["metrics"] = {
         "rendered_test": trial.figures(answers, classes, chosen),
         "trainer_validation": trained.validation,
@@ -92,13 +92,13 @@ def seal(making: Making, trained: Trained, destination: Path, *, say: Say) -> Bu
     return bundle
 
 
-def _answers(reader: Reader, which: rendered.PhotoSet, count: int, classes: Taxonomy, say: Say) -> list[trial.Answer]:
-    def numbered() -> Iterator[tuple[int, leaves.RenderedPhoto]]:
+def _answers(making: Making, reader: Reader, which: rendered.PhotoSet, count: int, say: Say) -> list[trial.Answer]:
+    def shots() -> Iterator[rendered.Shot]:
         for number in range(count):
+            yield rendered.shot(which, number, len(reader.bundle.taxonomy.classes) - 1, making.work / "photos")
             say("read " + which, number + 1, count)
-            yield number, rendered.photo(which, number, len(classes.classes) - 1)
 
-    return trial.ask(reader, numbered())
+    return trial.ask(reader, shots())
 
 
 def _facts(classes: Taxonomy, trained: Trained, lineage: dict[str, Any]) -> dict[str, Any]:
@@ -156,11 +156,11 @@ def _selftest(reader: Reader, classes: Taxonomy, chosen: trial.Chosen) -> tuple[
     for seed in SELFTEST_SEEDS:
         width, height = SELFTEST_SIZE
         drawn = leaves.render(seed, width=width, height=height, stages=len(classes.classes) - 1, clean=0, leafless=0)
-        jpeg = leaves.encode(drawn, seed, quality=(80, 80))
-        (answer,) = trial.ask_about(reader, [(drawn, jpeg)])
+        shot = rendered.take(drawn, seed, quality=(80, 80))
+        (answer,) = trial.ask(reader, [shot])
         verdict = trial.judged(answer, classes, chosen)
         if verdict.class_id == drawn.stage and verdict.confidence >= min(0.9, chosen.reliable + 0.1):
-            return jpeg, {"photo": "selftest.jpg", "class_name": verdict.class_name, "outcome": verdict.outcome}
+            return shot.jpeg, {"photo": "selftest.jpg", "class_name": verdict.class_name, "outcome": verdict.outcome}
     raise TrainingFailed("The model answers none of the self-test photos rightly and surely: it has not learnt enough.")
 
 

@@ -6,7 +6,7 @@ The three sets have seeds of their own and never share a photo. Sizes are those 
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -17,6 +17,7 @@ import numpy as np
 
 from leafloop.learning.training import dataset
 from leafloop.simulation import leaves
+from leafloop.vision.detection import FloatArray, IntArray
 
 PhotoSet = Literal["train", "val", "test"]
 
@@ -35,6 +36,7 @@ PHONE_SIZES = (
     (2592, 1944),
     (4000, 3000),
 )  # 2 to 12 megapixels: what is judged
+LEAFLESS_BELOW = 0.02  # of the frame: less leaf than this, and there is nothing to judge
 WIDE_SCALE = (0.55, 2.2)  # lesions seen from farther and nearer than the renderer's default
 WIDE_SHARE = 0.25  # of the training photos: for photos from people who stand elsewhere
 
@@ -61,8 +63,38 @@ def photo(which: PhotoSet, number: int, stages: int) -> leaves.RenderedPhoto:
     return leaves.render(seed, width=width, height=height, stages=stages)
 
 
-def photos(which: PhotoSet, count: int, stages: int) -> Iterator[leaves.RenderedPhoto]:
-    return (photo(which, number, stages) for number in range(count))
+@dataclass(frozen=True)
+class Shot:
+    """A rendered photo as its JPEG, and the truth. class_id: int64 [n]. xyxy_px: float32 [n, 4]. stage: None without leaf."""
+
+    jpeg: bytes
+    class_id: IntArray
+    xyxy_px: FloatArray
+    stage: int | None
+
+
+def shot(which: PhotoSet, number: int, stages: int, keep_in: Path | None = None) -> Shot:
+    """The photo `number` of a set as a phone would send it; kept in a folder, so that a second look costs no rendering."""
+    path = None if keep_in is None else keep_in / f"{which}{number:06d}.npz"
+    if path is not None and path.is_file():
+        with np.load(path) as kept:
+            stage = int(kept["stage"])
+            return Shot(kept["jpeg"].tobytes(), kept["class_id"], kept["xyxy_px"], None if stage < 0 else stage)
+    taken = take(photo(which, number, stages), number)
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_name(f".{path.name}")
+        with part.open("wb") as file:
+            jpeg, stage = np.frombuffer(taken.jpeg, np.uint8), -1 if taken.stage is None else taken.stage
+            np.savez(file, jpeg=jpeg, class_id=taken.class_id, xyxy_px=taken.xyxy_px, stage=np.int64(stage))
+        part.replace(path)
+    return taken
+
+
+def take(drawn: leaves.RenderedPhoto, seed: int, *, quality: tuple[int, int] = (70, 95)) -> Shot:
+    """Press the button: JPEG of a quality drawn by the seed."""
+    stage = drawn.stage if drawn.leaf.mean() >= LEAFLESS_BELOW else None
+    return Shot(leaves.encode(drawn, seed, quality=quality), drawn.class_id, drawn.xyxy_px, stage)
 
 
 def write_dataset(

@@ -16,13 +16,12 @@ import numpy as np
 import numpy.typing as npt
 
 from leafloop.learning import thresholds
-from leafloop.simulation import leaves
+from leafloop.learning.rendered import Shot
 from leafloop.taxonomy import Taxonomy
 from leafloop.vision import photo, verdict
 from leafloop.vision.detection import Detection
-from leafloop.vision.reader import Reader
+from leafloop.vision.reader import USELESS, Reader
 
-LEAFLESS_BELOW = 0.02  # of the frame: less leaf than this, and there is nothing to judge
 FLOOR = 0.05  # lower scores change neither a threshold nor mAP to two digits, and there are thousands of them
 MOST_BOXES = 300  # a photo, best first, for mAP: twice as many as are ever painted
 
@@ -43,25 +42,19 @@ class Answer:
         return max((d.confidence for d in self.detections if d.class_id not in taxonomy.healthy_ids), default=0.0)
 
 
-def ask(reader: Reader, numbered: Iterable[tuple[int, leaves.RenderedPhoto]]) -> list[Answer]:
-    """Read each photo; its number seeds its JPEG quality."""
-    return ask_about(reader, ((rendered, leaves.encode(rendered, number)) for number, rendered in numbered))
+def ask(reader: Reader, shots: Iterable[Shot]) -> list[Answer]:
+    return [_answer(reader, shot) for shot in shots]
 
 
-def ask_about(reader: Reader, photos: Iterable[tuple[leaves.RenderedPhoto, bytes]]) -> list[Answer]:
-    """Read photos from their JPEG."""
-    return [_answer(reader, rendered, jpeg) for rendered, jpeg in photos]
-
-
-def _answer(reader: Reader, rendered: leaves.RenderedPhoto, jpeg: bytes) -> Answer:
-    reading = reader.read(photo.read_upload(jpeg).pixels, floor=FLOOR)
+def _answer(reader: Reader, shot: Shot) -> Answer:
+    reading = reader.read(photo.read_upload(shot.jpeg).pixels, floor=FLOOR)
     return Answer(
-        class_id=rendered.class_id,
-        xyxy_px=rendered.xyxy_px,
-        stage=rendered.stage if rendered.leaf.mean() >= LEAFLESS_BELOW else None,
+        class_id=shot.class_id,
+        xyxy_px=shot.xyxy_px,
+        stage=shot.stage,
         detections=reading.detections,
         leaf_fraction=reading.quality.leaf_fraction,
-        usable=reading.quality.usable,
+        usable=not USELESS & {warning.code for warning in reading.quality.warnings},
         milliseconds=sum(reading.timings_ms.values()),
     )
 

@@ -195,6 +195,7 @@ def _export(job: Job, seconds: float, say: Any) -> Trained:
     onnx, weights = job.out / "model.onnx", job.out / "weights.safetensors"
     model = LibreYOLO(str(best), device="cpu")
     model.export(format="onnx", imgsz=job.size, dynamic=True, simplify=False, device="cpu", output_path=str(onnx))
+    _cut_to_input(onnx, job.size)
     save_file(
         {k: (v.half() if v.is_floating_point() else v).contiguous() for k, v in checkpoint["model"].items()}, weights
     )
@@ -215,6 +216,28 @@ def _export(job: Job, seconds: float, say: Any) -> Trained:
         seconds=round(seconds, 1),
         validation={"map50": float(checkpoint["best_mAP50"]), "map50_95": float(checkpoint["best_mAP50_95"])},
     )
+
+
+def _cut_to_input(path: Path, size: int) -> None:
+    """Cut boxes to the input, in the graph: on noise a distance runs to 480 pixels, which a check takes for a wrong layout.
+
+    One Clip over the whole output does: scores lie in 0-1 and are not touched by it.
+    """
+    import numpy as np
+    import onnx
+    from onnx import helper, numpy_helper
+
+    model = onnx.load(str(path))
+    output = model.graph.output[0].name
+    for node in model.graph.node:
+        node.output[:] = ["uncut" if name == output else name for name in node.output]
+    for name, value in (("input_low", 0), ("input_high", size)):
+        model.graph.initializer.append(numpy_helper.from_array(np.array(value, np.float32), name))
+    model.graph.node.append(
+        helper.make_node("Clip", ["uncut", "input_low", "input_high"], [output], name="cut_to_input")
+    )
+    onnx.checker.check_model(model)
+    onnx.save(model, str(path))
 
 
 def _installed(name: str) -> bool:
