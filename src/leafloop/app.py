@@ -110,7 +110,7 @@ def _respond(request: Request, error: Exception) -> Response:
 
 def _need_a_key_off_loopback(parts: Parts) -> None:
     access.bootstrap_key(parts.ledger, parts.settings)
-    with parts.ledger.transaction() as session:
+    with parts.ledger.reading() as session:
         has_keys = keys.any_made(session)
     access.refuse_to_listen(parts.settings, has_keys)
 

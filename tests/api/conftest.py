@@ -12,20 +12,23 @@ import cv2
 import httpx
 import numpy as np
 import pytest
+import structlog
 from fastapi import FastAPI
+from tests.api.serving import client_of
+from tests.tiny_models import photo, tiny_bundle
 
 from leafloop import access, settings
 from leafloop.app import create_app
 from leafloop.live.parts import Parts, open_parts
-from tests.api.serving import client_of
-from tests.tiny_models import photo, tiny_bundle
 
 SICK, HEALTHY = 2, 0  # colours of the tiny model; the class names come from the taxonomy
 
 
 def jpeg(*blobs: tuple[int, tuple[int, int, int, int]], width: int = 640, height: int = 480) -> bytes:
     """A photo as a phone sends it, with rectangles that the tiny model finds."""
-    ok, data = cv2.imencode(".jpg", np.ascontiguousarray(photo(width, height, *blobs)[:, :, ::-1]), [cv2.IMWRITE_JPEG_QUALITY, 95])
+    ok, data = cv2.imencode(
+        ".jpg", np.ascontiguousarray(photo(width, height, *blobs)[:, :, ::-1]), [cv2.IMWRITE_JPEG_QUALITY, 95]
+    )
     assert ok
     return data.tobytes()
 
@@ -51,11 +54,24 @@ class Service:
                 self.ids[name], self._keys[name] = access.create_key(session, role, name)
         return {"Authorization": f"Bearer {self._keys[name]}"}
 
-    def predict(self, data: bytes = SICK_LEAF, *, headers: dict[str, str] | None = None, **fields: str) -> httpx.Response:
+    def predict(
+        self, data: bytes = SICK_LEAF, *, headers: dict[str, str] | None = None, **fields: str
+    ) -> httpx.Response:
         return self.client.post("/api/v1/predict", files={"file": ("leaf.jpg", data)}, data=fields, headers=headers)
 
 
 Start = Callable[..., Service]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _plain_log() -> Iterator[None]:
+    """Tracebacks as the service writes them: structlog's own default paints every local variable, which takes seconds."""
+    log_as = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+    structlog.configure(
+        processors=[structlog.contextvars.merge_contextvars, structlog.processors.add_log_level, log_as]
+    )
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture(scope="session")
@@ -71,7 +87,9 @@ def start(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Star
     """`start(LEAFLOOP_X=...)` begins a service in a home of its own; `prepare` may change the application first."""
     with ExitStack() as running:
 
-        def begin(*, prepare: Callable[[FastAPI], Any] | None = None, bundled: Path = tiny, **environment: str) -> Service:
+        def begin(
+            *, prepare: Callable[[FastAPI], Any] | None = None, bundled: Path = tiny, **environment: str
+        ) -> Service:
             home = str(tmp_path_factory.mktemp("home"))
             # Many tests ask quickly; those about limits set their own.
             generous = {"LEAFLOOP_RATE_LIMIT": "100000/minute", "LEAFLOOP_PREDICT_RATE_LIMIT": "100000/minute"}

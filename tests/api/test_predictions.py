@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-
-from leafloop.storage import audit
 from tests.api import shapes
 from tests.api.conftest import SICK, Service, jpeg
 from tests.tiny_models import BANANA
+
+from leafloop.storage import audit
 
 PREDICTIONS = "/api/v1/db/predictions"
 ONE = PREDICTIONS + "/{prediction_id}"
@@ -39,7 +39,9 @@ def actions(service: Service, subject: str) -> list[tuple[str, str, Any]]:
 def test_a_phone_sees_its_own_answers_and_an_agronomist_all(service: Service) -> None:
     marias, pedros = sent(service, "maria"), sent(service, "pedro")
     for name, sees in (("maria", {marias}), ("pedro", {pedros}), ("reviewer", {marias, pedros})):
-        listed = service.client.get(f"{PREDICTIONS}?limit=500", headers=service.key("reviewer" if name == "reviewer" else "field", name))
+        listed = service.client.get(
+            f"{PREDICTIONS}?limit=500", headers=service.key("reviewer" if name == "reviewer" else "field", name)
+        )
         assert {item["id"] for item in listed.json()["items"]} & {marias, pedros} == sees
     for path in ("", "/photo"):
         url = f"{PREDICTIONS}/{marias}{path}"

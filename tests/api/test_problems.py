@@ -9,10 +9,10 @@ from typing import Any
 import httpx
 import pytest
 from fastapi import Depends, FastAPI
+from tests.api.conftest import Service, Start
 
 from leafloop import errors
 from leafloop.api import callers, problems
-from tests.api.conftest import Service, Start
 
 MEMBERS = {"type", "title", "status", "detail", "code", "instance", "request_id"}
 
@@ -27,7 +27,8 @@ EVERY_CLASS = [kind for kind in classes() if kind.__module__ == "leafloop.errors
 STATUS = {  # what clients may rely on, written down a second time
     "error": 500, "photo_rejected": 422, "empty": 422, "not_an_image": 415, "unsupported_type": 415, "undecodable": 422,
     "too_many_pixels": 413, "too_many_bytes": 413, "too_small": 422, "bad_shape": 422, "bundle_rejected": 409,
-    "training_failed": 500, "taxonomy_invalid": 500, "configuration_invalid": 500, "access_denied": 403, "key_missing": 401, "key_invalid": 401,
+    "training_failed": 500, "taxonomy_invalid": 500, "configuration_invalid": 500, "access_denied": 403,
+    "key_missing": 401, "key_invalid": 401,
     "role_too_low": 403, "cross_site_request": 403, "request_rejected": 422, "request_invalid": 422,
     "idempotency_conflict": 422, "not_found": 404, "not_editable": 409, "promotion_conflict": 409, "rate_limited": 429,
     "unavailable": 503, "overloaded": 503, "database_unavailable": 503, "database_busy": 503, "schema_unknown": 503,
@@ -89,7 +90,9 @@ def test_every_class_becomes_its_document(failing: Service, kind: type[errors.Le
 
 
 @pytest.mark.parametrize("kind", [k for k in EVERY_CLASS if STATUS[k.code] >= 500], ids=lambda kind: kind.code)
-def test_what_is_the_operators_business_is_not_told_to_callers(failing: Service, kind: type[errors.LeafloopError]) -> None:
+def test_what_is_the_operators_business_is_not_told_to_callers(
+    failing: Service, kind: type[errors.LeafloopError]
+) -> None:
     told = failing.client.get(f"/fails/{kind.code}?secret=true").text
     if kind.code not in ("error", "overloaded", "model_unavailable"):  # their words are written for callers
         assert "hunter2" not in told

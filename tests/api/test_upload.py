@@ -11,16 +11,17 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
+from tests.api.serving import client_of, raw
 
 from leafloop import settings
 from leafloop.api import body, problems, upload
 from leafloop.errors import LeafloopError
-from tests.api.serving import client_of, raw
 
 ONE_MIB = 1024 * 1024
 PHOTO = b"\xff\xd8\xff" + bytes(range(256)) * 40
 
-# Names of a kind that cameras, chat programs and attackers give. They are labels: all must pass, none may become a path.
+# Names of a kind that cameras, chat programs and attackers give. They are labels: all must pass, none may become a
+# path.
 HOSTILE_NAMES = (
     "../../etc/passwd",
     "C:\\photos\\leaf.jpg",
@@ -46,13 +47,20 @@ def client() -> Iterator[httpx.Client]:
     async def read(request: Request) -> JSONResponse:
         try:
             sent = await upload.read(request, ONE_MIB)
-            said = {"bytes": len(sent.data), "name": sent.file_name, "fields": dict(sent.fields), "consent": sent.consent}
+            said = {
+                "bytes": len(sent.data),
+                "name": sent.file_name,
+                "fields": dict(sent.fields),
+                "consent": sent.consent,
+            }
             return JSONResponse(said)
         except LeafloopError as error:
             return problems.of_error(error).response(request.scope)
 
     app = Starlette(routes=[Route("/", read, methods=["POST"])])
-    app.add_middleware(body.BoundedBody, settings=settings.load({"LEAFLOOP_MAX_UPLOAD_BYTES": str(ONE_MIB)}, dotenv=None))
+    app.add_middleware(
+        body.BoundedBody, settings=settings.load({"LEAFLOOP_MAX_UPLOAD_BYTES": str(ONE_MIB)}, dotenv=None)
+    )
     with client_of(app) as client:
         yield client
 
@@ -86,7 +94,12 @@ def test_a_form_gives_the_photo_and_its_fields(client: httpx.Client) -> None:
 def test_a_photo_may_be_the_whole_body_with_its_fields_as_parameters(client: httpx.Client) -> None:
     for kind in ("image/jpeg", "image/heic", "application/octet-stream"):
         said = client.post("/?user_id=maria&consent=no", content=PHOTO, headers={"Content-Type": kind}).json()
-        assert said == {"bytes": len(PHOTO), "name": None, "fields": {"user_id": "maria", "consent": "no"}, "consent": False}
+        assert said == {
+            "bytes": len(PHOTO),
+            "name": None,
+            "fields": {"user_id": "maria", "consent": "no"},
+            "consent": False,
+        }
 
 
 def test_a_field_of_the_form_goes_before_a_parameter(client: httpx.Client) -> None:
@@ -204,7 +217,9 @@ def test_a_refusal_arrives_although_the_photo_is_still_being_sent(client: httpx.
 
 
 def test_bodies_together_are_bounded_and_given_back() -> None:
-    memory = body.Memory(settings.load({"LEAFLOOP_MAX_UPLOAD_BYTES": str(ONE_MIB), "LEAFLOOP_MAX_WAITING": "2"}, dotenv=None))
+    memory = body.Memory(
+        settings.load({"LEAFLOOP_MAX_UPLOAD_BYTES": str(ONE_MIB), "LEAFLOOP_MAX_WAITING": "2"}, dotenv=None)
+    )
     memory.take(2 * ONE_MIB)
     with pytest.raises(LeafloopError) as refused:
         memory.take(1)

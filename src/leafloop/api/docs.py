@@ -14,11 +14,12 @@ from typing import Any
 from fastapi import APIRouter, Depends, FastAPI, Request
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
 import leafloop
 from leafloop.api import callers, examples, problems, schemas
+from leafloop.api.crossing import in_thread
 from leafloop.errors import LeafloopError
 
 router = APIRouter(include_in_schema=False, dependencies=[Depends(callers.PUBLIC)])
@@ -33,13 +34,12 @@ _DESCRIPTION = (
 
 @router.get("/openapi.json")
 async def openapi_json(request: Request) -> JSONResponse:
-    return JSONResponse(request.app.openapi())
+    return JSONResponse(await in_thread(request, request.app.openapi))
 
 
 @router.get("/docs")
 async def page(request: Request) -> HTMLResponse:
-    text = _environment().get_template("docs.html").render(spec=request.app.openapi(), codes=codes())
-    return HTMLResponse(text)
+    return HTMLResponse(await in_thread(request, _page, request.app))
 
 
 @router.get("/docs/style.css")
@@ -77,7 +77,7 @@ def _complete(app: FastAPI, paths: dict[str, Any]) -> None:
             continue
         for method in route.methods or ():
             call = paths[route.path].get(method.lower())
-            if call is not None:
+            if call is not None and "x-access" not in call:  # a page at the same address comes later, and is no call
                 _complete_call(call, callers.declared(route) or "public", shown.get((method, route.path)))
 
 
@@ -102,10 +102,15 @@ def codes() -> list[tuple[str, int, str]]:
     return sorted((code, status, words) for code, (status, words) in {**https, **ours}.items())
 
 
+def _page(app: FastAPI) -> str:
+    return _environment().get_template("docs.html").render(spec=app.openapi(), codes=codes())
+
+
 @cache
 def _environment() -> Environment:
     loader = PackageLoader("leafloop.api", "static")
-    return Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    # Most members of an OpenAPI document may be absent, so an absent one is not an error here.
+    return Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
 
 
 @cache

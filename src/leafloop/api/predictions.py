@@ -21,6 +21,7 @@ from leafloop.access import Caller
 from leafloop.api import callers, schemas
 from leafloop.api.crossing import in_thread
 from leafloop.errors import NotEditable, NotFound, RequestInvalid
+from leafloop.live import erasing
 from leafloop.live.parts import Parts
 from leafloop.live.submission import Sender, Submission, checked
 from leafloop.storage import audit, predictions
@@ -36,7 +37,9 @@ PHOTO_CACHE = (
 )
 MAX_OFFSET = 2**31 - 1  # a list goes on by cursor; more than this is no number for a database
 MAX_METADATA = 16 * 1024  # notes beside a photo, not another photo
-_OF_THE_ANSWER = frozenset({"leafloop", "precision", "tiles"})  # what `live.rows` writes there, to compute an answer again
+_OF_THE_ANSWER = frozenset(
+    {"leafloop", "precision", "tiles"}
+)  # what `live.rows` writes there, to compute an answer again
 _ID = re.compile(r"[0-9a-f-]{36}", re.ASCII)
 
 _SAID_BY_A_PERSON = ("user_location", "metadata", "consent")
@@ -189,7 +192,9 @@ def _checked_edit(edit: schemas.Edit) -> dict[str, Any]:
     if values.get("metadata") is not None:
         _refuse_unkeepable(values["metadata"])
         for name in _OF_THE_ANSWER & values["metadata"].keys():
-            raise NotEditable(f"metadata.{name} cannot be changed. It says how the answer was computed.", field="metadata")
+            raise NotEditable(
+                f"metadata.{name} cannot be changed. It says how the answer was computed.", field="metadata"
+            )
     return values
 
 
@@ -205,15 +210,13 @@ def _refuse_unkeepable(metadata: dict[str, Any]) -> None:
 
 
 def _delete(parts: Parts, caller: Caller, prediction_id: str) -> None:
-    """Rows first, objects after the commit: an object without a row does no harm, a row without an object does."""
     with _visible(parts, caller, prediction_id, to_change=True) as (session, row):
         detail = {"image_hash": row.image_hash, "user_id": row.user_id}
         objects = predictions.delete(session, prediction_id) or []
         audit.record(
             session, actor=callers.actor(caller), action="prediction.delete", subject=prediction_id, detail=detail
         )
-    for key in objects:
-        parts.blobs.delete(key)
+    erasing.remove_objects(parts.ledger, parts.blobs, objects)
 
 
 def _columns(row: Prediction) -> dict[str, Any]:
