@@ -32,17 +32,7 @@ class WebP:
 
 
 def read_size(data: bytes) -> tuple[int, int]:
-    """Of the coded frame, which an extended header must agree with."""
-    canvas = None
-    for kind, body in _chunks(data):
-        if kind == b"VP8X":
-            canvas = _canvas(body)
-        if kind in (b"VP8 ", b"VP8L"):
-            size = _frame(kind, body)
-            if canvas not in (None, size):
-                break
-            return size
-    raise Undecodable()
+    return _size(_parts(data))
 
 
 def keep(data: bytes) -> bytes:
@@ -82,12 +72,29 @@ def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
     raise Undecodable()
 
 
-def _canvas(body: bytes) -> tuple[int, int]:
-    if len(body) < 10:
+def _parts(data: bytes) -> dict[bytes, bytes]:
+    """The first chunk of every kind, as libwebp takes them: one picture, and the extended header, if any, before all."""
+    first: dict[bytes, bytes] = {}
+    for kind, body in _chunks(data):
+        if kind == b"VP8X" and first:
+            raise Undecodable()
+        first.setdefault(kind, body)
+    if b"VP8X" in first and len(first[b"VP8X"]) < 10:
         raise Undecodable()
-    if body[0] & ANIMATION_FLAG:
+    if b"VP8X" in first and first[b"VP8X"][0] & ANIMATION_FLAG:
         raise UnsupportedType("This is a moving picture. Send a single photo as JPEG, PNG, WebP or HEIC.")
-    return 1 + int.from_bytes(body[4:7], "little"), 1 + int.from_bytes(body[7:10], "little")
+    if (b"VP8 " in first) == (b"VP8L" in first):
+        raise Undecodable()
+    return first
+
+
+def _size(parts: dict[bytes, bytes]) -> tuple[int, int]:
+    """Of the coded frame, which an extended header must agree with."""
+    size = _frame(b"VP8L", parts[b"VP8L"]) if b"VP8L" in parts else _frame(b"VP8 ", parts[b"VP8 "])
+    canvas = parts.get(b"VP8X")
+    if canvas and size != (1 + int.from_bytes(canvas[4:7], "little"), 1 + int.from_bytes(canvas[7:10], "little")):
+        raise Undecodable()
+    return size
 
 
 def _frame(kind: bytes, body: bytes) -> tuple[int, int]:
@@ -106,21 +113,17 @@ def _frame(kind: bytes, body: bytes) -> tuple[int, int]:
 
 
 def _read(data: bytes) -> WebP:
-    """Walk once; of every kind of chunk the first counts, as for libwebp."""
-    first: dict[bytes, bytes] = {}
-    for kind, body in _chunks(data):
-        first.setdefault(kind, body)
-    width, height = read_size(data)
-    coded = b"VP8L" if b"VP8L" in first else b"VP8 "
-    extended = b"VP8X" in first
-    lossy_alpha = coded == b"VP8 " and extended and b"ALPH" in first
-    picture = [(b"ALPH", first[b"ALPH"])] if lossy_alpha else []
+    parts = _parts(data)
+    width, height = _size(parts)
+    extended = b"VP8X" in parts
+    lossy_alpha = extended and b"VP8 " in parts and b"ALPH" in parts
+    kinds = [b"ALPH", b"VP8 "] if lossy_alpha else [kind for kind in (b"VP8 ", b"VP8L") if kind in parts]
     return WebP(
         width,
         height,
         extended,
-        extended and bool(first[b"VP8X"][0] & ALPHA_FLAG),
-        (*picture, (coded, first[coded])),
-        exif.orientation_of(first[b"EXIF"].removeprefix(b"Exif\0\0")) if extended and b"EXIF" in first else 1,
-        colour.usable_profile(first.get(b"ICCP"), "RGB") if extended else None,
+        extended and bool(parts[b"VP8X"][0] & ALPHA_FLAG),
+        tuple((kind, parts[kind]) for kind in kinds),
+        exif.orientation_of(parts[b"EXIF"].removeprefix(b"Exif\0\0")) if extended and b"EXIF" in parts else 1,
+        colour.usable_profile(parts.get(b"ICCP"), "RGB") if extended else None,
     )
