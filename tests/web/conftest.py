@@ -40,7 +40,7 @@ PHONE: dict[str, Any] = {
     "device_scale_factor": 2,
 }
 DESKTOP: dict[str, Any] = {"viewport": {"width": 1280, "height": 800}}
-WAIT_MS = 20_000  # a loaded machine; every wait ends as soon as what it waits for is there
+WAIT_MS = 60_000  # a machine that trains a model meanwhile; every wait ends as soon as what it waits for is there
 
 
 @dataclass(frozen=True)
@@ -149,13 +149,19 @@ def visit(chromium: Browser, watched: Watched) -> Iterator[Visit]:
         context.close()
 
 
-def jpeg(width: int = 512, height: int = 512, *blobs: tuple[int, tuple[int, int, int, int]], grain: int = 0) -> bytes:
+def jpeg(
+    width: int = 512,
+    height: int = 512,
+    *blobs: tuple[int, tuple[int, int, int, int]],
+    grain: int = 0,
+    quality: int = 95,
+) -> bytes:
     """A photo for the tiny detector. `grain` adds noise, so that it has a real photo's weight in bytes."""
     pixels = tiny_models.photo(width, height, *blobs).astype(np.int16)
     if grain:
         pixels += np.random.default_rng(5).integers(-grain, grain + 1, pixels.shape, np.int16)
     out = io.BytesIO()
-    Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8)).save(out, "JPEG", quality=95, subsampling=0)
+    Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8)).save(out, "JPEG", quality=quality, subsampling=0)
     return out.getvalue()
 
 
@@ -172,7 +178,7 @@ def ill_photo(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def big_photo(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """3000 x 2250 pixels, 7 MB: worth shrinking, and more than a system takes from a browser before any of it has arrived."""
+    """2000 x 1500 pixels, 7 MB: worth shrinking, and more than a system takes from a browser before any of it has arrived."""
     path = tmp_path_factory.mktemp("photos") / "big.jpg"
-    path.write_bytes(jpeg(3000, 2250, (4, (200, 200, 700, 600)), grain=16))
+    path.write_bytes(jpeg(2000, 1500, (4, (200, 200, 700, 600)), grain=16, quality=100))
     return path

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import re
+from datetime import timedelta, timezone
 from pathlib import Path
 
 import httpx
+import pillow_heif
 import pytest
+from PIL import Image
 from playwright.sync_api import FilePayload, Page, expect
 from tests.web.conftest import DESKTOP, ILL, Site, Visit, Watched, jpeg
 from tests.web.line import line_to
@@ -134,6 +138,27 @@ def test_an_open_answer_asks_for_a_better_photo(site: Site, visit: Visit) -> Non
     expect(page.locator(ANSWER)).to_contain_text("The photo could be better")
 
 
+def test_a_photo_that_the_browser_cannot_show_is_shown_from_the_kept_copy(site: Site, visit: Visit) -> None:
+    pillow_heif.register_heif_opener()
+    out = io.BytesIO()
+    Image.open(io.BytesIO(jpeg(512, 512, *ILL))).save(out, "HEIF", quality=95)
+    page = visit(site.address)
+    choose(page, {"name": "leaf.heic", "mimeType": "image/heic", "buffer": out.getvalue()})
+    expect(page.get_by_text("This browser cannot show this kind of photo.")).to_be_visible()
+    send(page)
+    expect(page.locator(f"{ANSWER} h2")).to_have_text(STAGE)
+    page.wait_for_function("() => document.querySelector('[data-answer] img').naturalWidth === 512")
+
+
+def test_times_are_the_readers_own(site: Site, visit: Visit, ill_photo: Path) -> None:
+    page = visit(site.address)
+    choose(page, ill_photo)
+    send(page)
+    page.get_by_text("About this answer").click()
+    in_kampala = site.newest().timestamp.astimezone(timezone(timedelta(hours=3)))
+    expect(page.locator("time")).to_have_text(f"{in_kampala.day} {in_kampala:%b %Y, %H:%M}")
+
+
 # When the photo is wrong
 
 
@@ -207,7 +232,7 @@ def test_without_slow_network_mode_every_byte_is_sent(site: Site, visit: Visit, 
     choose(page, big_photo)
     send(page)
     expect(page.locator(ANSWER)).to_be_visible()
-    assert site.newest().image_width == 3000
+    assert site.newest().image_width == 2000
     expect(page.locator("#shrunk-answer")).to_be_hidden()
 
 

@@ -2,7 +2,9 @@
 document.documentElement.classList.add("js");
 
 function localTimes(root) {
-  const form = new Intl.DateTimeFormat(document.documentElement.lang, { dateStyle: "medium", timeStyle: "short" });
+  const page = document.documentElement.lang; // the page's language, as it is written where the reader lives
+  const here = navigator.languages.find((language) => language.split("-")[0] === page) ?? page;
+  const form = new Intl.DateTimeFormat(here, { dateStyle: "medium", timeStyle: "short" });
   for (const time of root.querySelectorAll("time[datetime]")) {
     const moment = new Date(time.dateTime);
     if (!Number.isNaN(moment.valueOf())) time.textContent = form.format(moment);
