@@ -182,10 +182,8 @@ def huge() -> TensorProto:
 
 
 def loop() -> onnx.NodeProto:
-    kind = TensorProto.FLOAT
-    body = helper.make_graph(
-        [helper.make_node("Identity", ["image"], ["x"])], "b", [], [helper.make_tensor_value_info("x", kind, None)]
-    )
+    out = helper.make_tensor_value_info("x", TensorProto.FLOAT, None)
+    body = helper.make_graph([helper.make_node("Identity", ["image"], ["x"])], "b", [], [out])
     return helper.make_node("If", ["yes"], ["y"], then_branch=body, else_branch=body)
 
 

@@ -85,9 +85,8 @@ def test_other_class_names_are_refused_by_name(tmp_path: Path):
 
 
 def test_another_number_of_classes_is_refused_where_there_are_no_names(tmp_path: Path):
-    six = Taxonomy.from_dict(
-        {**BANANA.as_dict(), "classes": BANANA.as_dict()["classes"][:6], "advice": {"author": "a", "version": "1"}}
-    )
+    plain = BANANA.as_dict()
+    six = Taxonomy.from_dict({**plain, "classes": plain["classes"][:6], "advice": {"author": "a", "version": "1"}})
     with pytest.raises(BundleRejected, match="one side has to be 10"):
         from_onnx(saved(tmp_path), six, tmp_path / "b", **ALL)
 
