@@ -15,7 +15,7 @@ run: $(RUN)/.ready ## set up and start the service; stays in the foreground
 	@exec $(RUN)/bin/leafloop serve
 
 test: $(TEST)/.ready lint types ## set up, then run the checks and the tests
-	$(TEST)/bin/python -m pytest -n 2 -m "not slow" $(TESTS)
+	$(TEST)/bin/python -m pytest -n 2 --dist loadfile -m "not slow" $(TESTS)
 
 test-slow: $(TEST)/.ready ## the tests that take long or load the machine
 	$(TEST)/bin/python -m pytest -m slow $(TESTS)
@@ -29,7 +29,7 @@ types: $(TEST)/.ready
 	$(TEST)/bin/mypy
 
 coverage: $(TEST)/.ready ## the tests with a coverage report
-	$(TEST)/bin/python -m pytest -n 2 -m "not slow" --cov --cov-report=term-missing $(TESTS)
+	$(TEST)/bin/python -m pytest -n 2 --dist loadfile -m "not slow" --cov --cov-report=term-missing $(TESTS)
 
 docs: $(TEST)/.ready ## write the generated pages again (docs/ENVIRONMENT.md, .env.example, docs/CLI.md, ...)
 	$(TEST)/bin/python scripts/docs.py
