@@ -156,6 +156,7 @@ def test_of_a_webp_only_these_chunks_are_kept() -> None:
     tags, profile = hostile.telling_exif(3), hostile.display_p3()
     lossy = keep(hostile.encode(hostile.with_alpha(), "WEBP", exif=tags, xmp=b"<x/>", icc_profile=profile))
     assert chunks_of_webp(lossy) == [b"VP8X", b"ICCP", b"ALPH", b"VP8 ", b"EXIF"]
+    assert lossy[20] == 0x20 | 0x10 | 0x08  # the flags of profile, alpha and EXIF
     plain = keep(hostile.encode(hostile.photo(), "WEBP", exif=hostile.telling_exif(1), xmp=b"<x/>"))
     assert chunks_of_webp(plain) == [b"VP8X", b"VP8 "]
     assert plain[20] == 0  # no flag says that there is metadata

@@ -23,6 +23,7 @@ from leafloop.errors import PhotoError, TooManyBytes, TooManyPixels, TooSmall, U
 from leafloop.vision import photo
 from leafloop.vision.detection import Pixels
 from leafloop.vision.formats import jpeg
+from leafloop.vision.formats.codec import open_with_pillow
 from leafloop.vision.photo import PhotoLimits, read_kept, read_upload
 
 MARKS = {"top left": (12, 12, 0), "top right": (-12, 12, 1), "bottom left": (12, -12, 2)}
@@ -97,7 +98,9 @@ def test_a_photo_of_a_turned_camera_stands_upright(kind: str, orientation: int) 
 def test_an_orientation_that_is_not_one_of_eight_turns_nothing() -> None:
     for wrong in (0, 9, 65535):
         tags = struct.pack(">2sHIHHHIHHI", b"MM", 42, 8, 1, 0x0112, 3, 1, wrong, 0, 0)
-        assert_upright(read_upload(hostile.with_segments(hostile.segment(0xE1, b"Exif\0\0" + tags))).pixels)
+        read = read_upload(hostile.with_segments(hostile.segment(0xE1, b"Exif\0\0" + tags)))
+        assert_upright(read.pixels)
+        assert read.kept.data == hostile.jpeg()
 
 
 def test_real_files_turned_eight_ways_are_one_photo(shared: Path) -> None:
@@ -212,17 +215,34 @@ def test_a_bomb_is_refused_from_its_header_without_the_memory() -> None:
     assert peak < 2_000_000
 
 
-def test_a_png_that_unpacks_to_more_than_its_picture_is_refused() -> None:
-    rows = iter([bytes(64)] * 64 + [bytes(64)] * 100_000)
+@pytest.mark.parametrize("rows", [0, 63, 65, 100_000])
+def test_a_png_that_does_not_unpack_to_just_its_picture_is_refused(rows: int) -> None:
     with pytest.raises(Undecodable):
-        read_upload(hostile.png(64, 64, 8, 0, rows))
+        read_upload(hostile.png(64, 64, 8, 0, iter([bytes(64)] * rows)))
 
 
-def test_a_jpeg_of_endless_empty_scans_is_refused() -> None:
+def test_a_wrong_checksum_counts_outside_the_picture_data_too() -> None:
+    data = bytearray(hostile.encode(hostile.photo().quantize(16), "PNG"))
+    data[data.index(b"PLTE") + 6] ^= 1
+    with pytest.raises(Undecodable):
+        read_upload(bytes(data))
+
+
+def test_a_jpeg_of_very_many_scans_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each scan costs the decoder the whole picture; a photo has about ten."""
     data = hostile.jpeg(progressive=True)
-    scan = data[data.index(b"\xff\xda") : data.index(b"\xff\xc4", data.index(b"\xff\xda"))]
+    scans = data.count(b"\xff\xda")
+    monkeypatch.setattr(jpeg, "MAX_SCANS", scans)
+    read_upload(data)
+    monkeypatch.setattr(jpeg, "MAX_SCANS", scans - 1)
     with pytest.raises(Undecodable):
-        read_upload(data[:-2] + scan * 100 + b"\xff\xd9")
+        read_upload(data)
+
+
+def test_no_codec_but_the_wanted_one_ever_sees_an_upload() -> None:
+    for kind in ("GIF", "TIFF", "BMP", "JPEG"):
+        with pytest.raises(Undecodable):
+            open_with_pillow(hostile.encode(hostile.photo(), kind), "PNG")
 
 
 def test_limits_are_the_callers() -> None:

@@ -86,7 +86,8 @@ def keep(data: bytes) -> bytes:
     if png.orientation != 1:
         parts.append(_chunk(b"eXIf", exif.orientation_block(png.orientation)))
     parts += [_chunk(kind, body) for kind, body in png.tables]
-    parts += [_chunk(b"IDAT", body) for body in png.picture]
+    whole = _whole_picture(png.picture, _header(png.header).unpacked_bytes())
+    parts += [_chunk(b"IDAT", body) for body in whole]
     return b"".join([*parts, _chunk(b"IEND", b"")])
 
 
@@ -173,13 +174,13 @@ def _read(data: bytes) -> Png:
     return Png(
         chunks[0][1],
         tuple(tables.items()),
-        _whole_picture(picture, header.unpacked_bytes()),
+        tuple(picture),
         exif.orientation_of(once.get(b"eXIf", b"")),
         _profile(once.get(b"iCCP"), header.mode),
     )
 
 
-def _whole_picture(picture: list[bytes], expected: int) -> tuple[bytes, ...]:
+def _whole_picture(picture: tuple[bytes, ...], expected: int) -> list[bytes]:
     """The bodies of IDAT up to where their zlib stream ends; refused if it does not give exactly the picture's bytes."""
     unpacker, unpacked, whole = zlib.decompressobj(), 0, []
     with damage_is_undecodable():
@@ -193,7 +194,7 @@ def _whole_picture(picture: list[bytes], expected: int) -> tuple[bytes, ...]:
             whole.append(body[: len(body) - len(unpacker.unused_data)])
     if not unpacker.eof or unpacked != expected:
         raise Undecodable()
-    return tuple(whole)
+    return whole
 
 
 def _profile(body: bytes | None, mode: colour.Mode) -> bytes | None:
