@@ -130,7 +130,10 @@ def _model(chosen: settings.Settings) -> Finding:
 
 
 def _codecs(_: settings.Settings) -> Finding:
-    return Finding("codecs", True, ", ".join(f"{name} {version}" for name, version in photo.codec_versions().items()))
+    versions = ", ".join(f"{name} {version}" for name, version in photo.codec_versions().items())
+    outdated = ", ".join(f"{name} {floor}" for name, floor in photo.outdated_codecs().items())
+    mend = f"Known holes are closed in {outdated}: run 'make clean run', or install the requirements again." if outdated else ""
+    return Finding("codecs", not outdated, versions, mend)
 
 
 def _port(chosen: settings.Settings) -> Finding:

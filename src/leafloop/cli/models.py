@@ -59,6 +59,9 @@ def import_model(
         bool | None,
         typer.Option("--objectness/--no-objectness", help="Whether an objectness score precedes the classes."),
     ] = None,
+    size: Annotated[
+        int | None, typer.Option(help="Side of the input in pixels, where the file leaves it open: 256, 416, 640, 736.")
+    ] = None,
     whole: Annotated[bool, typer.Option("--whole", help="The model wants the whole photo, not tiles of it.")] = False,
     licence: Annotated[str, typer.Option(help="SPDX name of the weights' licence.")] = "LicenseRef-unknown",
     as_json: Json = False,
@@ -76,6 +79,7 @@ def import_model(
                 colour_order=colour_order,
                 divide_by=divide_by,
                 objectness=objectness,
+                size=size,
                 tiling="whole" if whole else "tiles",
                 licence=licence,
             )

@@ -27,7 +27,7 @@ HOLE = 0.06  # of the long side: the widest dark or grey spot that is closed ins
 def leaf_mask(pixels: Pixels, scale_to: int = SCALE) -> tuple[npt.NDArray[np.bool_], float]:
     """A mask bool [h, w] of which the long side has `scale_to` pixels (fewer, for a smaller photo), and its factor.
 
-    One mask pixel stands for `factor` x `factor` photo pixels (factor >= 1). About 8 ms for 12 megapixels.
+    One mask pixel stands for `factor` x `factor` photo pixels (factor >= 1).
     """
     small, factor = shrink(pixels, scale_to)
     return mask_of(small), factor

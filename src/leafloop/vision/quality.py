@@ -57,7 +57,7 @@ class Quality:
 
 
 def measure(pixels: Pixels) -> Quality:
-    """Measure a photo [H, W, 3]. About 9 ms for 12 megapixels."""
+    """Measure a photo [H, W, 3]."""
     small, _ = leaf.shrink(pixels, SCALE)
     grey = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)
     sharpness = float(cv2.Laplacian(grey, cv2.CV_32F).var())
