@@ -21,7 +21,8 @@ from leafloop import access, settings
 from leafloop.app import create_app
 from leafloop.live.parts import Parts, open_parts
 
-SICK, HEALTHY = 2, 0  # colours of the tiny model; the class names come from the taxonomy
+SICK = 2  # a colour of the tiny model; its class name comes from the taxonomy
+NO_MODEL = Path("/no-such-folder")  # a service without a model starts a second sooner, for tests that ask for no answer
 
 
 def jpeg(*blobs: tuple[int, tuple[int, int, int, int]], width: int = 640, height: int = 480) -> bytes:

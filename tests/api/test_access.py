@@ -5,7 +5,7 @@ from __future__ import annotations
 import httpx
 import pytest
 from fastapi import APIRouter, FastAPI
-from tests.api.conftest import SICK_LEAF, Service, Start
+from tests.api.conftest import NO_MODEL, SICK_LEAF, Service, Start
 
 from leafloop import access
 from leafloop.api import callers
@@ -126,9 +126,9 @@ def test_a_name_that_was_made_to_point_here_is_not_answered(open_service: Servic
 
 
 def test_the_public_address_and_a_list_of_names_are_answered(start: Start) -> None:
-    public = start(LEAFLOOP_PUBLIC_URL="https://leaf.example/")
+    public = start(bundled=NO_MODEL, LEAFLOOP_PUBLIC_URL="https://leaf.example/")
     assert public.client.get("/health", headers={"Host": "leaf.example"}).status_code == 200
-    listed = start(LEAFLOOP_ALLOWED_HOSTS="a.example, b.example")
+    listed = start(bundled=NO_MODEL, LEAFLOOP_ALLOWED_HOSTS="a.example, b.example")
     assert listed.client.get("/health", headers={"Host": "b.example"}).status_code == 200
     assert listed.client.get("/health").status_code == 421
 
@@ -137,7 +137,7 @@ def test_a_foreign_origin_may_call_only_when_the_setting_names_it(start: Start, 
     origin = {"Origin": "https://fields.example"}
     asked = {**origin, "Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization"}
     assert "access-control-allow-origin" not in service.client.get("/health", headers=origin).headers
-    named = start(LEAFLOOP_CORS_ORIGINS="https://fields.example")
+    named = start(bundled=NO_MODEL, LEAFLOOP_CORS_ORIGINS="https://fields.example")
     before = named.client.options("/api/v1/predict", headers=asked)
     assert before.headers["access-control-allow-origin"] == "https://fields.example"
     assert "authorization" in before.headers["access-control-allow-headers"].lower()
@@ -163,7 +163,7 @@ def test_too_many_requests_with_one_key_are_told_when_to_come_again(start: Start
 
 
 def test_guessing_keys_is_slowed_by_address_and_does_not_lock_others_out(start: Start) -> None:
-    limited = start(LEAFLOOP_RATE_LIMIT="3/minute")
+    limited = start(bundled=NO_MODEL, LEAFLOOP_RATE_LIMIT="3/minute")
     right = limited.key("field")
     wrong = {"Authorization": "Bearer lf_abcdefgh_" + "x" * 43}
     seen = [limited.client.get("/api/v1/db/predictions", headers=wrong).status_code for _ in range(5)]

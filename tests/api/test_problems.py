@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 from fastapi import Depends, FastAPI
-from tests.api.conftest import Service, Start
+from tests.api.conftest import NO_MODEL, Service, Start
 
 from leafloop import errors
 from leafloop.api import callers, problems
@@ -55,7 +55,7 @@ def failing(start: Start) -> Service:
         def with_a_field() -> None:
             raise errors.RequestInvalid("No.", field="user_id", status=200, code="mine")
 
-    return start(prepare=prepare)
+    return start(prepare=prepare, bundled=NO_MODEL)
 
 
 def document(answer: httpx.Response) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from tests.api import shapes
-from tests.api.conftest import Service, Start
+from tests.api.conftest import NO_MODEL, Service, Start
 from tests.tiny_models import BANANA
 
 import leafloop
@@ -73,8 +73,8 @@ def test_ready_is_503_and_health_still_well_when_a_part_is_away(start: Start, pa
     assert part == "database" or 'leafloop_dependency_up{part="objects"} 0.0' in metrics
 
 
-def test_without_a_model_it_starts_says_so_and_answers_no_photo(start: Start, tmp_path: Path) -> None:
-    empty = start(bundled=tmp_path)
+def test_without_a_model_it_starts_says_so_and_answers_no_photo(start: Start) -> None:
+    empty = start(bundled=NO_MODEL)
     assert empty.client.get("/ready").json()["model"]["state"] == "down"
     refused = empty.predict()
     assert (refused.status_code, refused.json()["code"]) == (503, "model_unavailable")

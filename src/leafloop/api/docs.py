@@ -26,9 +26,9 @@ router = APIRouter(include_in_schema=False, dependencies=[Depends(callers.PUBLIC
 
 _STATIC = Path(__file__).parent / "static"
 _DESCRIPTION = (
-    "A photo of a leaf in, a disease stage out. Send a key as `Authorization: Bearer KEY`; on its own machine, before "
+    "A photo of a leaf in, a disease stage out. Send a key as 'Authorization: Bearer KEY'; on its own machine, before "
     "the first key is made, the service takes photos without one. Errors are RFC 9457 problem documents with a stable "
-    "`code`."
+    "'code'."
 )
 
 

@@ -43,7 +43,7 @@ TAKES_A_PHOTO: dict[str, Any] = {
         },
     },
     "parameters": [
-        {"name": name, "in": "query", "required": False, "schema": schema, "description": "Beside a raw body."}
+        {"name": name, "in": "query", "schema": schema, "description": f"With a raw body. {schema['description']}"}
         for name, schema in _FORM_FIELDS.items()
     ],
 }

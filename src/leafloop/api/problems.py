@@ -198,7 +198,7 @@ def note(scope: Scope, error: Exception) -> None:
     """Put the error's code on the request's log line; what callers are not told goes into a line of its own."""
     problem = of_any(error)
     scope.setdefault("state", {})["problem_code"] = problem.code
-    if isinstance(error, errors.LeafloopError) and problem.status >= 500:
+    if isinstance(error, errors.LeafloopError) and problem.status >= 500 and not isinstance(error, _FOR_CALLERS):
         _log.error("request failed", code=error.code, detail=error.detail, **_cause(error))
 
 
