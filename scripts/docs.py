@@ -1,8 +1,8 @@
 """Write the generated pages, or say which are stale (`--check`). `make docs` runs it; a test runs the check.
 
-    docs/ENVIRONMENT.md, .env.example   from settings.py
-    docs/ERRORS.md                      from errors.py and the status table of api/problems.py
-    docs/CLI.md                         from the commands' own help
+docs/ENVIRONMENT.md, .env.example   from settings.py
+docs/ERRORS.md                      from errors.py and the status table of api/problems.py
+docs/CLI.md                         from the commands' own help
 """
 
 from __future__ import annotations
@@ -46,14 +46,21 @@ def environment() -> str:
         "|---|---|---|---|---|",
     ]
     for variable, default, used_by, text in _fields():
-        secret = " Secret: may come from a file named by `" + variable + "_FILE`." if settings.is_secret(_field(variable)) else ""
-        lines.append(f"| `{variable}` | optional | {f'`{default}`' if default else '-'} | {used_by} | {text}.{secret} |")
+        secret = (
+            " Secret: may come from a file named by `" + variable + "_FILE`."
+            if settings.is_secret(_field(variable))
+            else ""
+        )
+        lines.append(
+            f"| `{variable}` | optional | {f'`{default}`' if default else '-'} | {used_by} | {text}.{secret} |"
+        )
     lines += [
         "\n`used by`: `all` is every command; other words are the commands of `leafloop`.\n",
         "## Read as well\n",
         "| variable | used by | what it is |",
         "|---|---|---|",
-        "| `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_REGION`, `AWS_ENDPOINT_URL`, ... | all, with `s3://` objects | the standard names |",
+        "| `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_REGION`, `AWS_ENDPOINT_URL`, ... "
+        "| all, with `s3://` objects | the standard names |",
         "\n## The older system's names\n",
         "They count where ours is not set.\n",
         "| older | ours |",
@@ -68,7 +75,9 @@ def _field(variable: str) -> str:
 
 
 def example() -> str:
-    lines = ["# Copy to .env and change what you need; every line is optional. Never commit .env. Written by `make docs`."]
+    lines = [
+        "# Copy to .env and change what you need; every line is optional. Never commit .env. Written by `make docs`."
+    ]
     for variable, default, _, text in _fields():
         lines += [f"# {text}.", f"#{variable}={default}"]
     return "\n".join(lines) + "\n"
@@ -85,7 +94,9 @@ def error_codes() -> str:
     ]
     for kind in _leaves(errors.LeafloopError):
         wait = "-" if kind.retry_after_s is None else f"{kind.retry_after_s} s"
-        lines.append(f"| `{kind.code}` | {problems.status_of(kind)} | {wait} | {' '.join((kind.__doc__ or '').split())} |")
+        lines.append(
+            f"| `{kind.code}` | {problems.status_of(kind)} | {wait} | {' '.join((kind.__doc__ or '').split())} |"
+        )
     return "\n".join(lines) + "\n"
 
 
@@ -99,7 +110,12 @@ def _leaves(kind: type[errors.LeafloopError]) -> Iterator[type[errors.LeafloopEr
 
 def commands() -> str:
     root = typer.main.get_command(app)
-    lines = ["# Command line\n", DO_NOT_EDIT, "Data goes to stdout, the rest to stderr. Exit codes: 0 ok, 1 failed or rejected, 2 usage, 3 the gate held,", "78 configuration.\n"]
+    lines = [
+        "# Command line\n",
+        DO_NOT_EDIT,
+        "Data goes to stdout, the rest to stderr. Exit codes: 0 ok, 1 failed or rejected, 2 usage, 3 the gate held,",
+        "78 configuration.\n",
+    ]
     for name, command in _walk(root, "leafloop"):
         context = command.context_class(command, info_name=name)
         lines += [f"## {name}\n", (command.help or "").replace("[bold]", "`").replace("[/]", "`").strip() + "\n"]
@@ -128,7 +144,11 @@ PAGES: dict[str, Callable[[], str]] = {
 
 
 def main(check: bool) -> int:
-    stale = [name for name, write in PAGES.items() if not (ROOT / name).is_file() or (ROOT / name).read_text("utf-8") != write()]
+    stale = [
+        name
+        for name, write in PAGES.items()
+        if not (ROOT / name).is_file() or (ROOT / name).read_text("utf-8") != write()
+    ]
     for name in stale if not check else []:
         (ROOT / name).write_text(PAGES[name](), "utf-8")
     if stale:

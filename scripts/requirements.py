@@ -13,7 +13,15 @@ FILES = {"serve.txt": [], "test.txt": ["--extra", "test"]}
 def resolve(name: str, extras: list[str]) -> None:
     """Write one file. `uv` is used since it resolves for every platform at once; it is installed when absent."""
     command = [sys.executable, "-m", "uv", "pip", "compile", "pyproject.toml", "--universal", "--generate-hashes"]
-    quiet = ["--no-header", "--no-annotate", "--no-emit-index-url", "--no-emit-find-links", "--quiet", "--python-version", "3.11"]
+    quiet = [
+        "--no-header",
+        "--no-annotate",
+        "--no-emit-index-url",
+        "--no-emit-find-links",
+        "--quiet",
+        "--python-version",
+        "3.11",
+    ]
     target = ROOT / "requirements" / name
     subprocess.run([*command, *quiet, *extras, "--output-file", str(target)], cwd=ROOT, check=True)
 

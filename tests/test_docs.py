@@ -14,7 +14,9 @@ PAGES = [*sorted((ROOT / "docs").rglob("*.md")), *sorted(ROOT.glob("*.md"))]
 
 
 def test_generated_pages_are_current() -> None:
-    done = subprocess.run([sys.executable, "scripts/docs.py", "--check"], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "scripts/docs.py", "--check"], cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
     assert done.returncode == 0, f"run 'make docs': {done.stdout}{done.stderr}"
 
 
@@ -26,7 +28,11 @@ def test_every_relative_link_leads_somewhere(page: Path) -> None:
 
 
 def test_every_row_of_the_checklist_that_is_closed_says_where() -> None:
-    rows = [line.split("|") for line in (ROOT / "docs/CHECKLIST.md").read_text("utf-8").splitlines() if re.match(r"\| \d", line)]
+    rows = [
+        line.split("|")
+        for line in (ROOT / "docs/CHECKLIST.md").read_text("utf-8").splitlines()
+        if re.match(r"\| \d", line)
+    ]
     assert len(rows) > 35
     assert {row[3].strip() for row in rows} <= {"open", "closed"}
     assert [row[2] for row in rows if row[3].strip() == "closed" and len(row[4].strip()) < 5] == []

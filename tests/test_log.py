@@ -27,7 +27,12 @@ def test_a_json_line_has_the_documented_fields(capsys: pytest.CaptureFixture[str
     log.get("leafloop.some").info("photo answered", request_id="r1", ms=12)
     line = json.loads(capsys.readouterr().err)
     assert {"timestamp", "level", "event", "logger"} <= set(line)
-    assert (line["event"], line["logger"], line["request_id"], line["ms"]) == ("photo answered", "leafloop.some", "r1", 12)
+    assert (line["event"], line["logger"], line["request_id"], line["ms"]) == (
+        "photo answered",
+        "leafloop.some",
+        "r1",
+        12,
+    )
 
 
 def test_lines_of_other_libraries_have_the_same_form(capsys: pytest.CaptureFixture[str]) -> None:
@@ -37,7 +42,9 @@ def test_lines_of_other_libraries_have_the_same_form(capsys: pytest.CaptureFixtu
 
 
 @pytest.mark.parametrize("form", ["json", "human"])
-def test_control_characters_cannot_write_a_second_line_or_paint_the_terminal(form: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_control_characters_cannot_write_a_second_line_or_paint_the_terminal(
+    form: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     log.set_up("INFO", form)
     log.get("x").warning("refused", file_name="a\r\n2026 level=error forged\x1b[2J\u202egpj")
     out = capsys.readouterr().err

@@ -29,7 +29,9 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]
     home = tmp_path_factory.mktemp("home")
     environ = {**os.environ, "LEAFLOOP_HOME": str(home), "LEAFLOOP_PORT": "0"}
     command = [sys.executable, "-m", "leafloop", "serve"]
-    process = subprocess.Popen(command, cwd=ROOT, env=environ, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    process = subprocess.Popen(
+        command, cwd=ROOT, env=environ, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
     try:
         assert process.stdout is not None
         said = process.stdout.readline()
@@ -50,7 +52,12 @@ def test_every_command_of_the_tour_ends_well(service: dict[str, str], tmp_path: 
         here = command.replace("http://127.0.0.1:8000", service["SERVICE"]).replace(".venv/bin/", f"{bin_folder}/")
         here = here.replace("--save-boxes out", f"--save-boxes {tmp_path}").replace("curl -s", "curl -sf --max-time 60")
         done = subprocess.run(
-            ["bash", "-c", f"set -o pipefail; {here}"], cwd=ROOT, env=service, capture_output=True, text=True, timeout=120
+            ["bash", "-c", f"set -o pipefail; {here}"],
+            cwd=ROOT,
+            env=service,
+            capture_output=True,
+            text=True,
+            timeout=120,
         )
         assert done.returncode in (0, 23), f"{command}\n{done.stdout}\n{done.stderr}"  # 23: `head` closed the pipe
         assert done.stdout.strip(), command

@@ -10,10 +10,14 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def test_no_tracked_file_holds_a_secret_that_nobody_looked_at() -> None:
-    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True, timeout=30).stdout.split("\n")
+    tracked = subprocess.run(
+        ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True, timeout=30
+    ).stdout.split("\n")
     files = [name for name in tracked if name and not name.startswith("requirements/") and (ROOT / name).is_file()]
     hook = Path(sys.executable).with_name("detect-secrets-hook")
-    done = subprocess.run([hook, "--baseline", ".secrets.baseline", *files], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(
+        [hook, "--baseline", ".secrets.baseline", *files], cwd=ROOT, capture_output=True, text=True, timeout=120
+    )
     assert done.returncode == 0, done.stdout
 
 

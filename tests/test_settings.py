@@ -68,7 +68,13 @@ def test_the_environment_wins_over_dotenv_and_both_over_the_older_names(tmp_path
 
 
 def test_the_older_systems_database_variables_make_a_url_with_an_escaped_password() -> None:
-    older = {"POSTGRES_HOST": "db", "POSTGRES_PORT": "5433", "POSTGRES_DB": "leaf", "POSTGRES_USER": "u", "POSTGRES_PASSWORD": "p@ss/word"}
+    older = {
+        "POSTGRES_HOST": "db",
+        "POSTGRES_PORT": "5433",
+        "POSTGRES_DB": "leaf",
+        "POSTGRES_USER": "u",
+        "POSTGRES_PASSWORD": "p@ss/word",
+    }
     assert settings.load(older, dotenv=None).database == "postgresql+psycopg://u:p%40ss%2Fword@db:5433/leaf"
 
 
@@ -88,7 +94,9 @@ def test_no_other_module_reads_the_environment() -> None:
 
 def test_a_wrong_setting_ends_the_command_with_exit_code_78() -> None:
     command = [sys.executable, "-m", "leafloop", "serve"]
-    done = subprocess.run(command, env={"LEAFLOOP_PORT": "eighty", "PATH": ""}, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        command, env={"LEAFLOOP_PORT": "eighty", "PATH": ""}, capture_output=True, text=True, timeout=60
+    )
     assert done.returncode == 78
     assert "LEAFLOOP_PORT" in done.stderr
     assert "Traceback" not in done.stderr

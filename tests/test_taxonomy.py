@@ -81,7 +81,9 @@ def test_a_tag_that_would_run_code_is_refused(tmp_path: Path) -> None:
 
 
 def test_aliases_that_unfold_to_gigabytes_are_refused_at_once(tmp_path: Path) -> None:
-    laughs = ["a: &a [x,x,x,x,x,x,x,x,x,x]"] + [f"{c}: &{c} [{','.join(['*' + p] * 10)}]" for p, c in zip("abcdefgh", "bcdefghi", strict=True)]
+    laughs = ["a: &a [x,x,x,x,x,x,x,x,x,x]"] + [
+        f"{c}: &{c} [{','.join(['*' + p] * 10)}]" for p, c in zip("abcdefgh", "bcdefghi", strict=True)
+    ]
     began = time.monotonic()
     with pytest.raises(TaxonomyInvalid, match="aliases"):
         taxonomy.load(_write(tmp_path, "\n".join(laughs)))

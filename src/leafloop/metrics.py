@@ -11,13 +11,19 @@ from prometheus_client import Counter, Gauge, Histogram
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 3.0, 5.0, 10.0, 30.0)
 
 HTTP_SECONDS = Histogram(
-    "leafloop_http_request_duration_seconds", "Time from request to answer", ["route", "method", "code"], buckets=_SECONDS
+    "leafloop_http_request_duration_seconds",
+    "Time from request to answer",
+    ["route", "method", "code"],
+    buckets=_SECONDS,
 )
 IN_PROGRESS = Gauge("leafloop_requests_in_progress", "Requests under way")
 PREDICTIONS = Counter("leafloop_predictions_total", "Photos answered", ["model_version", "role", "verdict"])
 REJECTED = Counter("leafloop_photos_rejected_total", "Photos refused, by the error's code", ["code"])
 STAGE_SECONDS = Histogram(
-    "leafloop_predict_stage_seconds", "Time of one stage of an answer (decode, tile, infer, merge, store)", ["stage"], buckets=_SECONDS
+    "leafloop_predict_stage_seconds",
+    "Time of one stage of an answer (decode, tile, infer, merge, store)",
+    ["stage"],
+    buckets=_SECONDS,
 )
 QUEUE_SECONDS = Histogram("leafloop_queue_seconds", "Time that a photo waited for its turn", buckets=_SECONDS)
 MODEL_INFO = Gauge("leafloop_model_info", "The model that answers now (1), by version and bundle", ["version", "sha"])

@@ -37,12 +37,20 @@ class Settings(BaseModel):
         Path("~/.leafloop")
     )
     host: Annotated[
-        str, Field(description="Address to listen on; other than loopback needs a key first", json_schema_extra=_used_by("serve"))
+        str,
+        Field(
+            description="Address to listen on; other than loopback needs a key first",
+            json_schema_extra=_used_by("serve"),
+        ),
     ] = "127.0.0.1"
-    port: Annotated[int, Field(ge=0, le=65535, description="Port to listen on", json_schema_extra=_used_by("serve"))] = 8000
+    port: Annotated[
+        int, Field(ge=0, le=65535, description="Port to listen on", json_schema_extra=_used_by("serve"))
+    ] = 8000
     public_url: Annotated[
         str | None,
-        Field(description="Address that phones reach, as printed in QR codes", json_schema_extra=_used_by("keys", "serve")),
+        Field(
+            description="Address that phones reach, as printed in QR codes", json_schema_extra=_used_by("keys", "serve")
+        ),
     ] = None
     database_url: Annotated[
         SecretStr | None,
@@ -50,10 +58,14 @@ class Settings(BaseModel):
     ] = None
     blobs_url: Annotated[
         str | None,
-        Field(description="file:///folder or s3://bucket/prefix; default a folder in the home", json_schema_extra=_used_by("all")),
+        Field(
+            description="file:///folder or s3://bucket/prefix; default a folder in the home",
+            json_schema_extra=_used_by("all"),
+        ),
     ] = None
     taxonomy: Annotated[
-        Path | None, Field(description="Taxonomy file; default the built-in banana set", json_schema_extra=_used_by("all"))
+        Path | None,
+        Field(description="Taxonomy file; default the built-in banana set", json_schema_extra=_used_by("all")),
     ] = None
     secret_key: Annotated[
         SecretStr | None,
@@ -68,21 +80,27 @@ class Settings(BaseModel):
         Field(description="File with a first operator key for containers", json_schema_extra=_used_by("serve")),
     ] = None
     log_level: Annotated[
-        Literal["DEBUG", "INFO", "WARNING", "ERROR"], Field(description="Least level logged", json_schema_extra=_used_by("all"))
+        Literal["DEBUG", "INFO", "WARNING", "ERROR"],
+        Field(description="Least level logged", json_schema_extra=_used_by("all")),
     ] = "INFO"
     log_format: Annotated[
         Literal["auto", "json", "human"],
         Field(description="auto: human on a terminal, else JSON", json_schema_extra=_used_by("all")),
     ] = "auto"
     max_upload_bytes: Annotated[
-        int, Field(ge=ONE_MIB, description="Largest photo file, in bytes", json_schema_extra=_used_by("serve", "predict"))
+        int,
+        Field(ge=ONE_MIB, description="Largest photo file, in bytes", json_schema_extra=_used_by("serve", "predict")),
     ] = 30 * ONE_MIB
     max_pixels: Annotated[
         int, Field(ge=1_000_000, description="Largest photo, in pixels", json_schema_extra=_used_by("serve", "predict"))
     ] = 60_000_000
     max_waiting: Annotated[
         int,
-        Field(ge=1, description="Photos under way at once; beyond it 503 with Retry-After", json_schema_extra=_used_by("serve")),
+        Field(
+            ge=1,
+            description="Photos under way at once; beyond it 503 with Retry-After",
+            json_schema_extra=_used_by("serve"),
+        ),
     ] = 16
     rate_limit: Annotated[
         str, Field(description="Requests per key or address", json_schema_extra=_used_by("serve"))
@@ -91,7 +109,11 @@ class Settings(BaseModel):
         str, Field(description="Photos per key or address", json_schema_extra=_used_by("serve"))
     ] = "120/minute"
     cors_origins: Annotated[
-        str, Field(description="Comma-separated origins that may call the API from a browser", json_schema_extra=_used_by("serve"))
+        str,
+        Field(
+            description="Comma-separated origins that may call the API from a browser",
+            json_schema_extra=_used_by("serve"),
+        ),
     ] = ""
     allowed_hosts: Annotated[
         str,
@@ -101,14 +123,21 @@ class Settings(BaseModel):
         ),
     ] = ""
     inference_threads: Annotated[
-        int, Field(ge=0, description="CPU threads for the model; 0: all", json_schema_extra=_used_by("serve", "predict"))
+        int,
+        Field(ge=0, description="CPU threads for the model; 0: all", json_schema_extra=_used_by("serve", "predict")),
     ] = 0
     precision: Annotated[
         Literal["auto", "bf16", "f32"],
         Field(description="auto: bf16 where the CPU has it", json_schema_extra=_used_by("serve", "predict")),
     ] = "auto"
     pointer_poll_seconds: Annotated[
-        float, Field(gt=0, le=60, description="How often a replica looks which model is live", json_schema_extra=_used_by("serve"))
+        float,
+        Field(
+            gt=0,
+            le=60,
+            description="How often a replica looks which model is live",
+            json_schema_extra=_used_by("serve"),
+        ),
     ] = 1.0
     session_hours: Annotated[
         int, Field(ge=1, le=24 * 90, description="How long a page login lasts", json_schema_extra=_used_by("serve"))
@@ -217,8 +246,13 @@ def _older_names(names: Mapping[str, str]) -> dict[str, str]:
     """What the older system's variables mean here. They count only where ours is not set."""
     found: dict[str, str] = {}
     if names.get("POSTGRES_HOST"):
-        user, password = quote(names.get("POSTGRES_USER", "postgres"), safe=""), quote(names.get("POSTGRES_PASSWORD", ""), safe="")
-        place = f"{names['POSTGRES_HOST']}:{names.get('POSTGRES_PORT') or 5432}/{names.get('POSTGRES_DB') or 'postgres'}"
+        user, password = (
+            quote(names.get("POSTGRES_USER", "postgres"), safe=""),
+            quote(names.get("POSTGRES_PASSWORD", ""), safe=""),
+        )
+        place = (
+            f"{names['POSTGRES_HOST']}:{names.get('POSTGRES_PORT') or 5432}/{names.get('POSTGRES_DB') or 'postgres'}"
+        )
         found["database_url"] = f"postgresql+psycopg://{user}:{password}@{place}"
     if names.get("STORAGE_BUCKET"):
         found["blobs_url"] = f"s3://{names['STORAGE_BUCKET']}"

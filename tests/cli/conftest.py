@@ -44,9 +44,14 @@ def leafloop(home: Path, tmp_path: Path) -> Leafloop:
     """`leafloop(*words, **environment)` runs the command in its own home and folder."""
 
     def run(*words: str | Path, **more: str) -> Done:
-        environ = {k: v for k, v in os.environ.items() if not k.startswith("LEAFLOOP_")} | {"LEAFLOOP_HOME": str(home), **more}
+        environ = {k: v for k, v in os.environ.items() if not k.startswith("LEAFLOOP_")} | {
+            "LEAFLOOP_HOME": str(home),
+            **more,
+        }
         command = [sys.executable, "-m", "leafloop", *map(str, words)]
-        done = subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, text=True, timeout=120, stdin=subprocess.DEVNULL)
+        done = subprocess.run(
+            command, cwd=tmp_path, env=environ, capture_output=True, text=True, timeout=120, stdin=subprocess.DEVNULL
+        )
         return Done(done.returncode, done.stdout, done.stderr)
 
     return run

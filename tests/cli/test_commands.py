@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 import typer
+from tests.cli.conftest import Leafloop
 
 from leafloop import __version__
 from leafloop.cli import app
-from tests.cli.conftest import Leafloop
 
 
 def _all(command: Any, name: str = "leafloop") -> list[tuple[str, Any]]:

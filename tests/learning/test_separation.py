@@ -9,7 +9,9 @@ from scipy.stats import mannwhitneyu
 from leafloop.learning import separation
 
 
-@pytest.mark.parametrize(("ill", "healthy", "expected"), [([2, 3], [0, 1], 1.0), ([0, 1], [2, 3], 0.0), ([1, 1], [1, 1], 0.5)])
+@pytest.mark.parametrize(
+    ("ill", "healthy", "expected"), [([2, 3], [0, 1], 1.0), ([0, 1], [2, 3], 0.0), ([1, 1], [1, 1], 0.5)]
+)
 def test_auroc_of_the_clear_cases(ill: list[float], healthy: list[float], expected: float):
     assert separation.auroc(np.array(ill, float), np.array(healthy, float)) == expected
 

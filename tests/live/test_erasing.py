@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.storage.conftest import answer
 
 from leafloop.live import erasing
 from leafloop.storage import predictions
 from leafloop.storage.blobs import LocalBlobs
 from leafloop.storage.ledger import Ledger
 from leafloop.storage.tables import Photo
-from tests.storage.conftest import answer
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -52,8 +52,8 @@ def make_bucket(endpoint: str, name: str) -> None:
 def answer(**changes: object) -> tuple[Photo, Prediction]:
     """A photo and its answer, ready to be recorded."""
     photo = Photo(
-        id=f"photo-{secrets.token_hex(8)}", sha256="a" * 64, stored_sha256="b" * 64, media_type="image/jpeg", format="jpeg", bytes=2048,
-        width=640, height=480,
+        id=f"photo-{secrets.token_hex(8)}", sha256="a" * 64, stored_sha256="b" * 64, media_type="image/jpeg", format="jpeg",
+        bytes=2048, width=640, height=480,
     )  # fmt: skip
     values: dict[str, object] = {
         "photo_id": photo.id, "source": "api", "image_path": photo.stored_sha256, "image_size_kb": 2.0, "image_width": 640,

@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -71,6 +72,52 @@ def test_the_check_leaves_nothing_behind(blobs: BlobStore) -> None:
     assert list(blobs.keys()) == []
 
 
+def test_a_check_every_second_does_not_fill_the_folder_with_folders(tmp_path: Path) -> None:
+    blobs = LocalBlobs(tmp_path)
+    for _ in range(80):
+        blobs.check()
+    assert len(list(tmp_path.glob("??/??"))) <= 64
+
+
+def test_checks_at_once_do_not_disturb_each_other(tmp_path: Path) -> None:
+    blobs = LocalBlobs(tmp_path)
+    with ThreadPoolExecutor(16) as pool:
+        for done in [pool.submit(blobs.check) for _ in range(100)]:
+            done.result(timeout=30)
+
+
+def test_an_object_that_another_left_unsynced_is_not_believed_but_written_and_synced_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    LocalBlobs(tmp_path).put(b"leaf")
+    sync, synced = os.fsync, []
+
+    def watched(handle: int) -> None:
+        synced.append(str(Path(f"/proc/self/fd/{handle}").readlink()))
+        sync(handle)
+
+    monkeypatch.setattr(os, "fsync", watched)
+    key = LocalBlobs(tmp_path).put(b"leaf")
+    folder = tmp_path / key[:2] / key[2:4]
+    assert [path for path in synced if path.endswith(".tmp")]
+    assert {str(folder), str(folder.parent), str(tmp_path)} <= set(synced)
+
+
+def test_a_store_whose_empty_folders_were_swept_away_goes_on(tmp_path: Path) -> None:
+    blobs = LocalBlobs(tmp_path / "blobs")
+    blobs.put(b"leaf")
+    shutil.rmtree(tmp_path / "blobs")
+    assert blobs.get(blobs.put(b"leaf")) == b"leaf"
+
+
+def test_many_at_once_may_put_the_same_and_others(tmp_path: Path) -> None:
+    blobs, photos = LocalBlobs(tmp_path), [bytes([i % 4]) * 50_000 for i in range(32)]
+    with ThreadPoolExecutor(8) as pool:
+        keys = [done.result(timeout=30) for done in [pool.submit(blobs.put, photo) for photo in photos]]
+    assert [blobs.get(key) for key in keys] == photos
+    assert len(list(blobs.keys())) == 4
+
+
 def test_a_rotten_object_is_never_served_and_a_second_upload_heals_it(tmp_path: Path) -> None:
     blobs = LocalBlobs(tmp_path)
     key = blobs.put(b"x" * 1000)
@@ -106,7 +153,7 @@ def test_a_failing_sync_is_never_acknowledged_and_leaves_no_object(
     with pytest.raises(kind):
         blobs.put(b"leaf")
     monkeypatch.undo()
-    assert not [path for path in tmp_path.rglob("*.tmp")]
+    assert not list(tmp_path.rglob("*.tmp"))
 
 
 def test_a_store_that_is_not_there_says_so_and_keeps_the_secret(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -119,7 +166,7 @@ def test_a_store_that_is_not_there_says_so_and_keeps_the_secret(monkeypatch: pyt
     assert "very-secret-indeed" not in refused.value.detail
 
 
-@pytest.mark.parametrize("url", ["ftp://x/y", "s3://", "file://host/x", "/just/a/path", ""])
+@pytest.mark.parametrize("url", ["ftp://x/y", "s3://", "s3://leaf/a/../b", "file://host/x", "/just/a/path", ""])
 def test_an_unknown_url_is_a_configuration_error(url: str) -> None:
     with pytest.raises(ConfigurationInvalid, match="LEAFLOOP_BLOBS_URL"):
         open_blobs(url)

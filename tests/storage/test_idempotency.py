@@ -68,7 +68,8 @@ def test_a_released_key_is_free_and_an_answered_one_cannot_be_released(ledger: L
 
 def test_of_many_processes_exactly_one_claims(ledger: Ledger, database_url: str) -> None:
     program = (
-        "import sys; from datetime import timedelta; from leafloop.storage.ledger import Ledger; from leafloop.storage import idempotency\n"
+        "import sys; from datetime import timedelta\n"
+        "from leafloop.storage import idempotency; from leafloop.storage.ledger import Ledger\n"
         "ledger = Ledger(sys.argv[1])\n"
         "for i in range(20):\n"
         "    with ledger.transaction() as s:\n"

@@ -57,7 +57,6 @@ def test_factor_leads_from_the_mask_to_the_photo(height: int, width: int) -> Non
     assert abs(mask.shape[1] * factor - width) <= factor
 
 
-
 def test_most_of_every_real_leaf_is_in_the_mask(shared: Path) -> None:
     """Banana leaves fill these photos, so most of the frame must be leaf; dead leaves are grey and brown all over."""
     for folder, least in (("healthy", 0.9), ("black_sigatoka", 0.8), ("cordana", 0.8), ("sigatoka", 0.35)):

@@ -33,13 +33,13 @@ def train_bundled(
         typer.Option(envvar="LEAFLOOP_TRAINER_PYTHON", help="The interpreter that has the trainer (make train-env)."),
     ] = TRAINER,
     photos: Annotated[int, typer.Option(help="Rendered photos to train on.")] = 900,
-    epochs: Annotated[int, typer.Option(help="Passes over their tiles.")] = 5,
+    epochs: Annotated[int, typer.Option(help="Passes over their tiles.")] = 3,
     seed: Annotated[int, typer.Option(help="Of weights and order; the photos have seeds of their own.")] = 0,
     as_json: output.Json = False,
 ) -> None:
     """Render leaves, train on them, choose thresholds, judge on photos not seen, and seal the bundle.
 
-    About two hours on 2 cores with the defaults. Killed and started again it goes on from the last whole epoch.
+    About an hour and a half on 2 cores with the defaults. Killed and started again it goes on from the last whole epoch.
     """
     from leafloop.learning import bundled, rendered
     from leafloop.learning.training.process import ProcessTrainer

@@ -132,7 +132,11 @@ def _model(chosen: settings.Settings) -> Finding:
 def _codecs(_: settings.Settings) -> Finding:
     versions = ", ".join(f"{name} {version}" for name, version in photo.codec_versions().items())
     outdated = ", ".join(f"{name} {floor}" for name, floor in photo.outdated_codecs().items())
-    mend = f"Known holes are closed in {outdated}: run 'make clean run', or install the requirements again." if outdated else ""
+    mend = (
+        f"Known holes are closed in {outdated}: run 'make clean run', or install the requirements again."
+        if outdated
+        else ""
+    )
     return Finding("codecs", not outdated, versions, mend)
 
 

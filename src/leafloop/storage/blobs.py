@@ -1,8 +1,8 @@
 """The object store: bytes under the hash of the bytes, in a folder or in S3. Knows no table and no photo.
 
 A key is the SHA-256 of what it names, so writing twice is harmless, nothing depends on a conditional write, and every read is
-verified. The folder is written by ourselves, since an object is acknowledged only once it would survive a power cut: the file is
-fsynced, renamed, and its folder fsynced, with each folder that was made for it.
+verified. The folder is written by ourselves (`durable`), since an object is acknowledged only once it would survive a power cut,
+and obstore's local store does not sync.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
-import os
+import itertools
 import re
 import secrets
 from collections.abc import Iterator
@@ -31,10 +31,14 @@ from leafloop.errors import (
     StorageError,
     StorageFull,
 )
+from leafloop.storage import durable
 
 _KEY = re.compile(r"[0-9a-f]{64}", re.ASCII)
 # One call: a slow net moves a 30 MB photo in it; three tries stay within the 10 s in which most photos are answered.
 S3_TIMEOUT, S3_RETRIES, S3_RETRY_FOR = timedelta(seconds=5), 2, timedelta(seconds=10)
+# Each process checks with objects of its own, so that two checks do not take away each other's; and with few, since a check
+# every few seconds that made new folders each time would fill the store with empty ones. No 64 run at once (there are 40 threads).
+_CHECKED = itertools.cycle([b"leafloop check " + secrets.token_bytes(16) for _ in range(64)])
 
 
 class BlobStore(Protocol):
@@ -65,7 +69,8 @@ def open_blobs(url: str) -> BlobStore:
     if parts.scheme == "file" and parts.netloc in ("", "localhost"):
         return LocalBlobs(Path(unquote(parts.path)))
     if parts.scheme == "s3" and parts.netloc:
-        return S3Blobs(parts.netloc, parts.path.strip("/"))
+        with contextlib.suppress(ValueError):  # a prefix that no object can have, such as one with ".."
+            return S3Blobs(parts.netloc, parts.path.strip("/"))
     raise ConfigurationInvalid(
         "LEAFLOOP_BLOBS_URL is not a store that Leafloop knows. Write file:///folder or s3://bucket/prefix.",
         variable="LEAFLOOP_BLOBS_URL",
@@ -91,8 +96,7 @@ def _verified(key: str, data: bytes) -> bytes:
 
 def _check(store: BlobStore) -> None:
     """Write what nobody else writes, read it back, and take it away."""
-    data = b"leafloop check " + secrets.token_bytes(16)
-    key = store.put(data)
+    key = store.put(next(_CHECKED))
     try:
         store.get(key)
     finally:
@@ -104,14 +108,15 @@ class LocalBlobs:
 
     def __init__(self, root: Path) -> None:
         self._root = root
+        self._synced: set[Path] = set()  # at most 65,793 of them
 
     def put(self, data: bytes) -> str:
         key = hash_of(data)
         target = self._root / _path_of(key)
         with _translated():
-            if not self._is_whole(target, data):
-                _make_folder(target.parent)
-                _write(target, data)
+            self._make_folder(target.parent)
+            # Also when it is there: who wrote it may not have come to its sync, and a rotten copy is healed by the way.
+            durable.write_file(target, data)
         return key
 
     def get(self, key: str) -> bytes:
@@ -129,7 +134,7 @@ class LocalBlobs:
         path = self._root / _path_of(key)
         with _translated(), contextlib.suppress(FileNotFoundError):
             path.unlink()
-            _sync_folder(path.parent)
+            durable.sync_folder(path.parent)
 
     def keys(self) -> Iterator[str]:
         for path in self._root.glob("??/??/*"):
@@ -139,45 +144,17 @@ class LocalBlobs:
     def check(self) -> None:
         _check(self)
 
-    @staticmethod
-    def _is_whole(path: Path, data: bytes) -> bool:
-        """Whether the very bytes are there already. A rotten copy is written anew: so a second upload heals it."""
-        try:
-            return path.stat().st_size == len(data) and path.read_bytes() == data
-        except FileNotFoundError:
-            return False
-
-
-def _write(target: Path, data: bytes) -> None:
-    """Write beside, sync, rename, sync the folder. A file whose sync failed is thrown away, never synced again."""
-    draft = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
-    try:
-        with draft.open("xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.rename(target)
-    except BaseException:
-        draft.unlink(missing_ok=True)
-        raise
-    _sync_folder(target.parent)
-
-
-def _make_folder(folder: Path) -> None:
-    """Make a folder and those above it; each one that is new is synced into the one above."""
-    if folder.is_dir():
-        return
-    _make_folder(folder.parent)
-    folder.mkdir(exist_ok=True)
-    _sync_folder(folder.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    def _make_folder(self, folder: Path) -> None:
+        """A folder of the store, synced by ourselves once: whoever made it may have been cut off before its own sync."""
+        if folder in self._synced and folder.is_dir():
+            return
+        if folder == self._root:
+            durable.make_folder(folder)
+        else:
+            self._make_folder(folder.parent)
+            folder.mkdir(exist_ok=True)
+            durable.sync_folder(folder.parent)
+        self._synced.add(folder)
 
 
 @contextlib.contextmanager

@@ -20,7 +20,7 @@ RESULT_NAME = "trained.json"
 class Recipe:
     """How to train: the numbers that a person may want to change. The defaults suit 10,000 tiles on 2 cores."""
 
-    epochs: int = 6
+    epochs: int = 3
     batch: int = 8  # many optimiser steps matter more than smooth ones when there are few passes
     learning_rate: float = 0.001
     warm_up_epochs: float = 0.3
