@@ -20,8 +20,8 @@ from starlette.routing import Match
 from starlette.types import Scope
 
 import leafloop
-from leafloop import access
-from leafloop.api import callers, crossing, docs, mlops, predict, predictions, problems, schemas, service
+from leafloop import access, crossing
+from leafloop.api import callers, docs, mlops, predict, predictions, problems, schemas, service
 from leafloop.api.body import BoundedBody
 from leafloop.api.headers import Hosts, SecurityHeaders, allowed_hosts
 from leafloop.api.rate import Rates

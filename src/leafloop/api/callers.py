@@ -14,7 +14,7 @@ from starlette.routing import BaseRoute
 
 from leafloop import access
 from leafloop.access import Caller
-from leafloop.api.crossing import in_thread
+from leafloop.crossing import address, in_thread
 from leafloop.errors import AccessError
 
 
@@ -60,11 +60,6 @@ PUBLIC = _Public()
 FIELD, REVIEWER, ENGINEER, OPERATOR = (Access(role) for role in access.ROLES)
 PHOTO = Access("field", counts_as="photo")
 DEBUG = Access("debug", counts_as="photo")
-
-
-def address(request: Request) -> str:
-    """Where a request came from; behind a proxy, what uvicorn was told to believe of it."""
-    return request.client.host if request.client else "unknown"
 
 
 def actor(caller: Caller) -> str:

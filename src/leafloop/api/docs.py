@@ -19,7 +19,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 
 import leafloop
 from leafloop.api import callers, examples, problems, schemas
-from leafloop.api.crossing import in_thread
+from leafloop.crossing import in_thread
 from leafloop.errors import LeafloopError
 
 router = APIRouter(include_in_schema=False, dependencies=[Depends(callers.PUBLIC)])

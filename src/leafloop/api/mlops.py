@@ -10,7 +10,7 @@ from starlette.responses import PlainTextResponse
 
 from leafloop.access import Caller
 from leafloop.api import callers, schemas
-from leafloop.api.crossing import in_thread
+from leafloop.crossing import in_thread
 from leafloop.errors import NotFound
 from leafloop.live import promotion
 from leafloop.live.parts import Parts

@@ -9,7 +9,7 @@ from starlette.responses import JSONResponse
 
 from leafloop.access import Caller
 from leafloop.api import callers, schemas, upload
-from leafloop.api.crossing import in_thread
+from leafloop.crossing import in_thread
 from leafloop.live.submission import Sender, Submission
 
 router = APIRouter(prefix="/api/v1", tags=["predict"])

@@ -19,7 +19,7 @@ from starlette.responses import Response
 
 from leafloop.access import Caller
 from leafloop.api import callers, schemas
-from leafloop.api.crossing import in_thread
+from leafloop.crossing import in_thread
 from leafloop.errors import NotEditable, NotFound, RequestInvalid
 from leafloop.live import erasing
 from leafloop.live.parts import Parts

@@ -15,7 +15,7 @@ import leafloop
 from leafloop import log, metrics
 from leafloop.access import Caller
 from leafloop.api import callers, problems, schemas
-from leafloop.api.crossing import in_thread
+from leafloop.crossing import in_thread
 from leafloop.errors import LeafloopError, ModelUnavailable
 
 _log = log.get(__name__)

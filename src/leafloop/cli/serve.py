@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import signal
 import socket
 import sys
 from typing import Annotated
@@ -38,7 +40,10 @@ def serve(
         backlog=BACKLOG,
     )
     server = _Announcing(config, chosen.public_url or _address(chosen.host, chosen.port))
-    server.run(sockets=[listener])
+    # uvicorn raises the signal again once all is answered and closed: an orderly end is exit 0, however it was asked for.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    with contextlib.suppress(KeyboardInterrupt):
+        server.run(sockets=[listener])
     if not server.started:
         raise typer.Exit(1)
 

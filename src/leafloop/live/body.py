@@ -18,7 +18,7 @@ BOX_DIGITS = 1  # a tenth of a pixel: a box is right to one or two pixels
 
 
 def predict_body(live: Live, photo: Photo, reading: Reading, user_id: str | None, timings_ms: dict[str, float]) -> Body:
-    """The whole answer (docs/API.md), plain data in the order in which a person reads it."""
+    """The whole answer (its schema is at `/docs`), plain data in the order in which a person reads it."""
     verdict = reading.verdict
     return {
         "success": True,

@@ -10,6 +10,7 @@ from starlette.responses import RedirectResponse, Response
 
 from leafloop import access
 from leafloop.access import Caller
+from leafloop.crossing import in_thread
 from leafloop.errors import AccessError, KeyInvalid
 from leafloop.web import visitors
 from leafloop.web.contexts import LoginPage, Problem
@@ -38,7 +39,7 @@ async def log_in(request: Request) -> Response:
     form = await request.form(max_files=0, max_fields=4)
     following = _ours(str(form.get("following", "/")))
     try:
-        caller, value = await visitors.in_thread(request, access.log_in, parts, str(form.get("key", ""))[:MAX_KEY])
+        caller, value = await in_thread(request, access.log_in, parts, str(form.get("key", ""))[:MAX_KEY])
     except KeyInvalid as error:
         problem = Problem(401, "login_refused", "This key does not open anything here", error.detail)
         return render(LoginPage(visitor=visitors.seen_as(None), following=following, problem=problem), 401)
@@ -52,7 +53,7 @@ async def log_in(request: Request) -> Response:
 async def log_out(request: Request, caller: Annotated[Caller, Depends(visitors.FIELD)]) -> Response:
     """End this login here and everywhere a copy of its cookie is kept."""
     parts = request.app.state.parts
-    await visitors.in_thread(request, access.log_out, parts, caller)
+    await in_thread(request, access.log_out, parts, caller)
     response = RedirectResponse("/login", 303, HEADERS)
     options = access.cookie_options(parts.settings)
     response.delete_cookie(**{name: options[name] for name in ("key", "path", "secure", "httponly", "samesite")})

@@ -12,6 +12,7 @@ from starlette.datastructures import FormData, UploadFile
 from starlette.responses import RedirectResponse, Response
 
 from leafloop.access import Caller
+from leafloop.crossing import in_thread
 from leafloop.errors import NotFound, RequestInvalid
 from leafloop.live.parts import Parts
 from leafloop.live.submission import Sender, Submission
@@ -59,10 +60,10 @@ async def send_photo(request: Request, caller: Annotated[Caller, Depends(visitor
     async with request.form(max_files=1, max_fields=12, max_part_size=MAX_FIELD_BYTES) as form:
         submission = await _submission(request, form)
     sender = Sender(caller.key_id, caller.role)
-    body = await visitors.in_thread(request, parts.answering.answer, submission, sender)
+    body = await in_thread(request, parts.answering.answer, submission, sender)
     if PARTIAL not in request.headers:
         return RedirectResponse(f"/answers/{body['prediction_id']}", 303, HEADERS)
-    shown = await visitors.in_thread(request, _answer, parts, caller, body["prediction_id"])
+    shown = await in_thread(request, _answer, parts, caller, body["prediction_id"])
     response = render(AnswerCard(answer=shown))
     response.headers[PARTIAL] = "1"
     return response
@@ -71,13 +72,13 @@ async def send_photo(request: Request, caller: Annotated[Caller, Depends(visitor
 @router.get("/answers")
 async def answers_page(request: Request, caller: Visit, page: Annotated[int, Query(ge=1, le=100_000)] = 1) -> Response:
     """This person's answers, newest first."""
-    return render(await visitors.in_thread(request, _recent, request.app.state.parts, caller, page))
+    return render(await in_thread(request, _recent, request.app.state.parts, caller, page))
 
 
 @router.get("/answers/{prediction_id}")
 async def answer_page(request: Request, caller: Visit, prediction_id: str) -> Response:
     """One answer."""
-    shown = await visitors.in_thread(request, _answer, request.app.state.parts, caller, prediction_id)
+    shown = await in_thread(request, _answer, request.app.state.parts, caller, prediction_id)
     return render(AnswerPage(visitor=visitors.seen_as(caller), answer=shown))
 
 
@@ -86,7 +87,7 @@ async def photo(request: Request, caller: Visit, prediction_id: str, size: str |
     """The kept copy of the photo, or with `size` a smaller JPEG of it (`thumb`, `view`)."""
     if size is not None and size not in thumbnails.SIZES:
         raise NotFound
-    data, media_type = await visitors.in_thread(request, _photo, request.app.state.parts, caller, prediction_id, size)
+    data, media_type = await in_thread(request, _photo, request.app.state.parts, caller, prediction_id, size)
     headers = {**HEADERS, "Cache-Control": f"private, max-age={KEEP_PHOTO_S}"}
     return Response(data, media_type=media_type, headers=headers)
 
@@ -127,14 +128,14 @@ async def _submission(request: Request, form: FormData) -> Submission:
 
 
 def _answer(parts: Parts, caller: Caller, prediction_id: str) -> AnswerView:
-    with parts.ledger.transaction() as session:
+    with parts.ledger.reading() as session:
         prediction = _own(predictions.get(session, prediction_id), caller)
         kept = predictions.photo_of(session, prediction)
         return answers.view(prediction.answer, parts.taxonomy, _beside(prediction, kept))
 
 
 def _photo(parts: Parts, caller: Caller, prediction_id: str, size: str | None) -> tuple[bytes, str]:
-    with parts.ledger.transaction() as session:
+    with parts.ledger.reading() as session:
         kept = predictions.photo_of(session, _own(predictions.get(session, prediction_id), caller))
         key, media_type = kept.stored_sha256, kept.media_type
     if size is None:
@@ -144,7 +145,7 @@ def _photo(parts: Parts, caller: Caller, prediction_id: str, size: str | None) -
 
 def _recent(parts: Parts, caller: Caller, page: int) -> AnswersPage:
     whose = predictions.Filters(key_id=caller.key_id, keyless=caller.key_id is None)
-    with parts.ledger.transaction() as session:
+    with parts.ledger.reading() as session:
         found = predictions.find(session, whose, limit=PER_PAGE, offset=(page - 1) * PER_PAGE)
         rows = tuple(answers.row(p.answer, parts.taxonomy, created_at=p.timestamp.isoformat()) for p in found.items)
     pages = max(1, -(-found.total // PER_PAGE))

@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
-from typing import ParamSpec, TypeVar
-
-import anyio.to_thread
 from starlette.requests import Request
 
 from leafloop import access
 from leafloop.access import Caller
+from leafloop.crossing import address, in_thread
 from leafloop.errors import AccessError
 from leafloop.web.contexts import Visitor
-
-P = ParamSpec("P")
-T = TypeVar("T")
 
 
 class Access:
@@ -68,13 +61,3 @@ async def who(request: Request) -> Caller:
 def seen_as(caller: Caller | None) -> Visitor:
     """What the page's frame shows of a caller."""
     return Visitor() if caller is None else Visitor(open_mode=caller.open, signed_in=caller.session is not None)
-
-
-def address(request: Request) -> str:
-    """Where a request came from; behind a proxy, what uvicorn was told to believe of it."""
-    return request.client.host if request.client else "unknown"
-
-
-async def in_thread(request: Request, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Run what blocks in one of the service's threads."""
-    return await anyio.to_thread.run_sync(partial(work, *args, **kwargs), limiter=request.app.state.limiter)

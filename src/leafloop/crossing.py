@@ -1,4 +1,4 @@
-"""The one way from the event loop to work that blocks: database, disk, inference. The loop itself never waits."""
+"""What API and pages share of a request: where it came from, and the one way from the event loop to work that blocks."""
 
 from __future__ import annotations
 
@@ -27,3 +27,8 @@ def limiter(settings: Settings) -> CapacityLimiter:
 async def in_thread(request: Request, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Run `work` in a thread; its context variables (the request's id in log lines) go along."""
     return await anyio.to_thread.run_sync(partial(work, *args, **kwargs), limiter=request.app.state.limiter)
+
+
+def address(request: Request) -> str:
+    """Where a request came from; behind a proxy, what uvicorn was told to believe of it."""
+    return request.client.host if request.client else "unknown"
