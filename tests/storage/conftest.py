@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from sqlalchemy import create_engine, text
 
 from leafloop.storage.blobs import BlobStore, open_blobs
 from leafloop.storage.ledger import Ledger
@@ -19,6 +21,21 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'leafloop.db'}"
     return str(request.getfixturevalue("postgres_url"))
+
+
+@contextmanager
+def other_database(url: str) -> Iterator[str]:
+    """An empty one beside another."""
+    if url.startswith("sqlite"):
+        yield url + ".other"
+        return
+    server, _, name = url.rpartition("/")
+    engine = create_engine(url, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(text(f"CREATE DATABASE {name}_other"))
+        yield f"{server}/{name}_other"
+        connection.execute(text(f"DROP DATABASE {name}_other WITH (FORCE)"))
+    engine.dispose()
 
 
 @pytest.fixture
