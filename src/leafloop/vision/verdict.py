@@ -10,7 +10,7 @@ In this order (docs/MODEL_SPEC.md has it as a table):
 1. A photo that shows too little (dark, blurred, noise) is *uncertain*, whatever the model says of it.
 2. Next to no leaf in the frame, and nothing found reliably: *no_leaf*.
 3. A well evidenced lesion: *diseased*, with the class of the most advanced one.
-4. Healthy areas and no lesion, or no lesion score above what the model may vouch for: *healthy*. Else *uncertain*.
+4. Areas seen to be healthy and no lesion, or no lesion score above what the model may vouch for: *healthy*. Else *uncertain*.
 """
 
 from __future__ import annotations
