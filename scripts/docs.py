@@ -14,6 +14,7 @@ from typing import Any
 
 import typer
 
+import leafloop
 from leafloop import errors, settings
 from leafloop.api import problems
 from leafloop.cli import app
@@ -125,7 +126,8 @@ def commands() -> str:
 
 
 def _cell(text: str) -> str:
-    return " ".join(text.split()).replace("|", "\\|")
+    here = str(Path(leafloop.__file__).parent)  # a default inside the package is no path of this machine
+    return " ".join(text.split()).replace("|", "\\|").replace(here, "PACKAGE")
 
 
 def _walk(command: Any, name: str) -> Iterator[tuple[str, Any]]:
