@@ -98,6 +98,19 @@ class PostgresServer:
         ) as connection:
             connection.execute(statement.encode())
 
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Every process of it stopped: connections stay, and nothing answers."""
+        here = f"/proc/{self.process.pid}/task/{self.process.pid}/children"
+        everyone = [self.process.pid, *map(int, Path(here).read_text().split())]
+        try:
+            for pid in everyone:
+                os.kill(pid, signal.SIGSTOP)
+            yield
+        finally:
+            for pid in everyone:
+                os.kill(pid, signal.SIGCONT)
+
     def answers(self) -> bool:
         try:
             self.run("SELECT 1")

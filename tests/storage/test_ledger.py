@@ -9,9 +9,18 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError, IntegrityError
 from tests.servers import PostgresServer, free_port
 
-from leafloop.errors import ConfigurationInvalid, DatabaseBusy, DatabaseUnavailable, ReadOnly, SchemaUnknown
+from leafloop.errors import (
+    ConfigurationInvalid,
+    DatabaseBusy,
+    DatabaseUnavailable,
+    ReadOnly,
+    RequestInvalid,
+    SchemaUnknown,
+    StorageFull,
+)
 from leafloop.storage import audit, keys
 from leafloop.storage.ledger import Ledger
 
@@ -129,6 +138,69 @@ def test_a_lock_held_by_another_is_busy_on_postgresql(postgres_url: str) -> None
             _add(ledger, "aaaaaaaa")
     ledger.close()
     other.close()
+
+
+def test_a_frozen_server_is_unavailable_in_seconds_and_used_again_when_it_thaws(
+    postgres: PostgresServer, postgres_url: str
+) -> None:
+    ledger = Ledger(postgres_url)
+    ledger.upgrade()
+    _add(ledger, "aaaaaaaa")
+    began = time.monotonic()
+    with postgres.frozen(), pytest.raises(DatabaseUnavailable):
+        _ids(ledger)
+    assert time.monotonic() - began < 20
+    assert _ids(ledger) == {"aaaaaaaa"}
+    ledger.close()
+
+
+def test_a_full_disk_is_said_and_what_was_kept_stays(tmp_path: Path) -> None:
+    ledger = Ledger(f"sqlite:///{tmp_path / 'a.db'}")
+    ledger.upgrade()
+    _add(ledger, "aaaaaaaa")
+    with pytest.raises(StorageFull), ledger.transaction() as session:
+        pages = session.execute(text("PRAGMA page_count")).scalar()
+        session.execute(text(f"PRAGMA max_page_count={pages}"))
+        for i in range(1000):
+            audit.record(session, actor="cli", action="fill", subject=str(i), reason="x" * 1000)
+            session.flush()
+    assert _ids(ledger) == {"aaaaaaaa"}
+    ledger.close()
+
+
+def test_a_database_that_takes_no_writes_is_said(ledger: Ledger) -> None:
+    refuse = "PRAGMA query_only=ON" if ledger.is_embedded else "SET TRANSACTION READ ONLY"
+    with pytest.raises(ReadOnly), ledger.transaction() as session:
+        session.execute(text(refuse))
+        keys.create(session, id="aaaaaaaa", role="field", label="", secret_sha256="0" * 64)
+
+
+def test_a_column_that_is_not_there_is_an_unknown_schema(ledger: Ledger) -> None:
+    with ledger.transaction() as session:
+        session.execute(text("ALTER TABLE api_keys DROP COLUMN label"))
+    for call in (lambda: _ids(ledger), lambda: _add(ledger, "aaaaaaaa")):
+        with pytest.raises(SchemaUnknown):
+            call()
+
+
+def test_a_statement_that_is_wrong_is_our_fault_and_no_reason_to_try_again(ledger: Ledger) -> None:
+    with pytest.raises(DBAPIError), ledger.reading() as session:
+        session.execute(text("SELEC 1"))
+
+
+def test_a_broken_constraint_is_for_the_caller_to_judge(ledger: Ledger) -> None:
+    _add(ledger, "aaaaaaaa")
+    with pytest.raises(IntegrityError):
+        _add(ledger, "aaaaaaaa")
+
+
+def test_a_value_that_postgresql_cannot_hold_is_the_senders_fault(postgres_url: str) -> None:
+    ledger = Ledger(postgres_url)
+    ledger.upgrade()
+    for label in ("with a \x00", "x" * 201):
+        with pytest.raises(RequestInvalid), ledger.transaction() as session:
+            keys.create(session, id="aaaaaaaa", role="field", label=label, secret_sha256="0" * 64)
+    ledger.close()
 
 
 @pytest.mark.parametrize("url", ["mysql://x/y", "nonsense", "postgresql+nothing://x/y"])

@@ -27,17 +27,19 @@ from leafloop.errors import (
     DatabaseUnavailable,
     LeafloopError,
     ReadOnly,
+    RequestInvalid,
     SchemaUnknown,
     StorageFull,
 )
+from leafloop.storage.patience import PatientConnection
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 WAIT_S = 5  # for a lock, a connection, a statement: half of the 10 s in which a photo is answered
+MARGIN_S = 2  # so that the server's word, which says what was the matter, comes before our losing patience
 POOL, OVERFLOW = 10, 10  # connections a process: the 16 photos under way and a few readers
 
-_ONE_AT_A_TIME = (
-    threading.Lock()
-)  # Alembic keeps the migration under way in a global; between processes the database settles it
+# Alembic keeps the migration under way in a global; between processes the database settles it.
+_ONE_AT_A_TIME = threading.Lock()
 
 
 class Ledger:
@@ -111,6 +113,9 @@ class Ledger:
         config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
         with _ONE_AT_A_TIME, translated(), self._engine.connect() as connection:
             config.attributes["connection"] = connection
+            raw = connection.connection.driver_connection
+            if isinstance(raw, PatientConnection):
+                raw.patience_s = None  # a large table takes its time; the connection is closed when it is done
             try:
                 move(config, revision)
             except CommandError as error:
@@ -134,15 +139,23 @@ def _engine(url: str) -> Engine:
             url = "postgresql+psycopg://" + url.split("://", 1)[1]
         options = f"-c statement_timeout={WAIT_S}s -c lock_timeout={WAIT_S}s -c idle_in_transaction_session_timeout=60s"
         connect = {"connect_timeout": WAIT_S, "options": options, "application_name": "leafloop"}
-        return create_engine(
+        engine = create_engine(
             url, connect_args=connect, pool_pre_ping=True, pool_size=POOL, max_overflow=OVERFLOW, pool_timeout=WAIT_S
         )
+        event.listen(engine, "do_connect", _connect_postgresql)
+        return engine
     except (exc.ArgumentError, exc.NoSuchModuleError, ModuleNotFoundError, TypeError):
         raise ConfigurationInvalid(
             "LEAFLOOP_DATABASE_URL is not a database that Leafloop knows. Write sqlite:///path/file.db or "
             "postgresql+psycopg://user:password@host/database.",
             variable="LEAFLOOP_DATABASE_URL",
         ) from None
+
+
+def _connect_postgresql(_dialect: object, _record: object, places: Any, names: Any) -> PatientConnection:
+    connection = PatientConnection.connect(*places, **names)
+    connection.patience_s = WAIT_S + MARGIN_S
+    return connection
 
 
 def _set_up_sqlite(connection: sqlite3.Connection, _record: object) -> None:
@@ -159,7 +172,8 @@ def _begin_sqlite(connection: Connection) -> None:
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Turn a driver's errors into ours. A broken constraint stays what it is: only the caller knows what it means."""
+    """Turn a driver's errors into ours. A broken constraint stays what it is: only the caller knows what it means. So does a
+    statement that no database would take: it is a fault of ours, and no sender should be told to try again."""
     try:
         yield
     except exc.IntegrityError:
@@ -169,15 +183,10 @@ def translated() -> Iterator[None]:
             "All connections to the database are taken. Send the request again in a moment."
         ) from None
     except exc.DBAPIError as error:
-        raise _translate(error) from error
-
-
-def _translate(error: exc.DBAPIError) -> LeafloopError:
-    cause = error.orig
-    if isinstance(cause, sqlite3.Error):
-        return _from_sqlite(cause)
-    state = str(getattr(cause, "sqlstate", None) or "")
-    return _STATES.get(state, DatabaseUnavailable)()
+        ours = _from_sqlite(error.orig) if isinstance(error.orig, sqlite3.Error) else _from_postgresql(error)
+        if ours is None:
+            raise
+        raise ours from error
 
 
 # PostgreSQL's codes (its manual, appendix A).
@@ -193,7 +202,16 @@ _STATES: dict[str, type[LeafloopError]] = {
 }
 
 
-def _from_sqlite(error: sqlite3.Error) -> LeafloopError:
+def _from_postgresql(error: exc.DBAPIError) -> LeafloopError | None:
+    known = _STATES.get(str(getattr(error.orig, "sqlstate", None) or ""))
+    if known is not None:
+        return known()
+    if isinstance(error, exc.DataError):
+        return RequestInvalid("A value is longer, larger or other than the database can hold.")
+    return None if isinstance(error, exc.ProgrammingError | exc.NotSupportedError) else DatabaseUnavailable()
+
+
+def _from_sqlite(error: sqlite3.Error) -> LeafloopError | None:
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the primary code; extended ones carry more in the upper bits
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return DatabaseBusy()
@@ -205,8 +223,10 @@ def _from_sqlite(error: sqlite3.Error) -> LeafloopError:
         )
     if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
         return DatabaseUnavailable(f"The database file is damaged ({error}). Restore it from a backup.")
-    if "no such table" in str(error) or "no such column" in str(error):
+    if "no such table" in str(error) or "no such column" in str(error) or "has no column named" in str(error):
         return SchemaUnknown()
+    if isinstance(error, sqlite3.ProgrammingError) or code == sqlite3.SQLITE_ERROR:
+        return None
     return DatabaseUnavailable(
         f"The database did not take it ({error}). Nothing was acknowledged: send it again in a moment."
     )
