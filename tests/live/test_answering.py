@@ -51,6 +51,7 @@ class Shutter:
         self, parts: Parts, before: Callable[[], None] = lambda: None, after: Callable[[], None] = lambda: None
     ) -> None:
         self._put, self._before, self._after = parts.blobs.put, before, after
+        self.has = parts.blobs.has
 
     def put(self, data: bytes) -> str:
         self._before()
