@@ -39,10 +39,17 @@ def test_a_photo_with_nothing_on_it_makes_every_detection_wrong():
     assert thresholds.match([[Detection(1, 0.9, BOX)]], [truth()], classes=2).right.tolist() == [False]
 
 
-def test_detect_lies_where_wrong_answers_end_and_right_ones_begin():
+def test_scores_are_good_for_boxes_from_where_wrong_ones_end_to_where_right_ones_begin():
     found = [[Detection(1, 0.62, BOX)], [Detection(1, 0.35, FAR)]]
     matches = thresholds.match(found, [truth((1, BOX)), truth((1, BOX))], classes=2)
-    assert thresholds.detect(matches) == pytest.approx(0.36)
+    good = thresholds.good_for_boxes(matches)
+    assert (min(good), max(good)) == pytest.approx((0.36, 0.62))
+
+
+def test_scores_that_cost_next_to_no_boxes_are_good_too():
+    found = [[Detection(1, 0.9, BOX)] for _ in range(99)] + [[Detection(1, 0.4, BOX)]]
+    matches = thresholds.match(found, [truth((1, BOX))] * 100, classes=2)
+    assert max(thresholds.good_for_boxes(matches)) == pytest.approx(0.9)
 
 
 def test_each_class_counts_the_same_however_many_boxes_it_has():

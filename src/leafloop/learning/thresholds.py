@@ -1,7 +1,8 @@
 """Chooses a model's thresholds from what it answered on validation photos. Knows scores and truths, not photos or models.
 
 The rules, in the order in which they are applied (a bundle's lineage carries them as `RULES`):
-detect: the score with the best mean F1 over classes, boxes matched at an IoU of 0.5.
+detect: of the scores whose mean F1 over classes (boxes matched at an IoU of 0.5) is within 0.03 of the best, the one with
+which most verdicts are right, given the two other thresholds that follow from it; of equal ones the lowest.
 vouch_healthy_below: the lesion score that parts photos with and without a lesion best, while at most 2 % of those with one
 stay below it; never above detect; null where there is no such score, and then health is never vouched for.
 reliable: the score, at least detect, with which most verdicts are right; of equal ones the highest.
@@ -21,6 +22,7 @@ Floats = npt.NDArray[np.float64]
 
 RULES = " ".join((__doc__ or "").split("\n\n", 1)[1].split())
 MATCH_IOU = 0.5
+GIVEN_AWAY = 0.03  # of F1, for verdicts: one false box turns a verdict, and one missed among dozens turns none
 MISSED_SHARE = 0.02  # of photos with lesions, how many may be called healthy: the worst mistake that a verdict can make
 CANDIDATES = np.round(np.arange(0.05, 0.905, 0.01), 2)
 
@@ -67,10 +69,10 @@ def _iou(box: tuple[float, float, float, float], boxes: npt.NDArray[np.float32])
     return np.asarray(shared / np.maximum(whole, 1e-9), np.float64)
 
 
-def detect(matches: Matches) -> float:
-    """The score with the best mean F1 over the classes that have boxes."""
-    best = max(CANDIDATES, key=lambda threshold: (mean_f1(matches, float(threshold)), -threshold))
-    return float(best)
+def good_for_boxes(matches: Matches) -> list[float]:
+    """The scores at which the boxes are as good as at the best one, or nearly."""
+    values = [mean_f1(matches, float(threshold)) for threshold in CANDIDATES]
+    return [float(c) for c, value in zip(CANDIDATES, values, strict=True) if value >= max(values) - GIVEN_AWAY]
 
 
 def mean_f1(matches: Matches, threshold: float) -> float:

@@ -9,7 +9,7 @@ import contextlib
 import io
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -83,16 +83,18 @@ def choose(answers: Sequence[Answer], taxonomy: Taxonomy, *, iou: float) -> Chos
     matches = thresholds.match(
         [a.detections for a in answers], [(a.class_id, a.xyxy_px) for a in answers], len(taxonomy.classes)
     )
-    detect = thresholds.detect(matches)
     on_leaf = [a for a in answers if a.stage is not None]
     ill = np.array([a.lesion_score(taxonomy) for a in on_leaf if a.stage not in taxonomy.healthy_ids])
     healthy = np.array([a.lesion_score(taxonomy) for a in on_leaf if a.stage in taxonomy.healthy_ids])
-    vouch = thresholds.vouch_healthy_below(ill, healthy, detect)
 
-    def right(reliable: float) -> int:
-        return sum(is_right(a, taxonomy, Chosen(detect, iou, reliable, vouch)) for a in answers)
+    def right(scores: Chosen) -> int:
+        return sum(is_right(a, taxonomy, scores) for a in answers)
 
-    return Chosen(detect, iou, thresholds.reliable(right, detect), vouch)
+    def with_detect(detect: float) -> Chosen:
+        draft = Chosen(detect, iou, detect, thresholds.vouch_healthy_below(ill, healthy, detect))
+        return replace(draft, reliable=thresholds.reliable(lambda score: right(replace(draft, reliable=score)), detect))
+
+    return max(map(with_detect, thresholds.good_for_boxes(matches)), key=lambda chosen: (right(chosen), -chosen.detect))
 
 
 def figures(answers: Sequence[Answer], taxonomy: Taxonomy, scores: verdict.Scores) -> dict[str, Any]:
