@@ -96,6 +96,7 @@ def test_an_orphaned_trainer_ends(python: Path, job: Job, tmp_path: Path):
     )
     parent.send_signal(signal.SIGKILL)
     parent.wait(10)
+    parent.stdout.close()
     deadline = time.monotonic() + 300
     while Path(f"/proc/{child}").exists() and time.monotonic() < deadline:
         time.sleep(0.5)
