@@ -141,19 +141,25 @@ def test_what_a_crash_left_half_written_is_no_object(tmp_path: Path) -> None:
     ("number", "kind"),
     [(errno.ENOSPC, StorageFull), (errno.EDQUOT, StorageFull), (errno.EROFS, ReadOnly), (errno.EIO, StorageError)],
 )
-def test_a_failing_sync_is_never_acknowledged_and_leaves_no_object(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, kind: type[Exception]
+@pytest.mark.parametrize("suffix", [".tmp", ""], ids=["file", "folder"])
+def test_a_failing_sync_is_never_acknowledged_and_leaves_no_draft(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str, number: int, kind: type[Exception]
 ) -> None:
-    def fail(_handle: int) -> None:
-        raise OSError(number, os.strerror(number))
+    sync = os.fsync
+
+    def fail(handle: int) -> None:
+        if Path(f"/proc/self/fd/{handle}").readlink().suffix == suffix:
+            raise OSError(number, os.strerror(number))
+        sync(handle)
 
     blobs = LocalBlobs(tmp_path)
-    blobs.put(b"first")  # its folders are there
     monkeypatch.setattr(os, "fsync", fail)
     with pytest.raises(kind):
         blobs.put(b"leaf")
+    if suffix == ".tmp":
+        assert not [path for path in tmp_path.rglob("*") if path.is_file()]
     monkeypatch.undo()
-    assert not list(tmp_path.rglob("*.tmp"))
+    assert blobs.get(blobs.put(b"leaf")) == b"leaf"
 
 
 def test_a_store_that_is_not_there_says_so_and_keeps_the_secret(monkeypatch: pytest.MonkeyPatch) -> None:
