@@ -73,8 +73,9 @@ def seal(making: Making, trained: Trained, destination: Path, *, say: Say) -> Bu
         _write(making.work / "draft", {**facts, "thresholds": asdict(DRAFT)}, {"model.onnx": trained.onnx}),
         precision=PRECISION,
     )
-    chosen = trial.choose(_answers(making, reader, "val", making.plan.judge_on, say), classes, iou=IOU)
-    answers = _answers(making, reader, "test", making.plan.test, say)
+    chosen = trial.choose(_answers(making, reader, "val", range(making.plan.judge_on), say), classes, iou=IOU)
+    after = making.plan.test_after
+    answers = _answers(making, reader, "test", range(after, after + making.plan.test), say)
     facts["metrics"] = {
         "rendered_test": trial.figures(answers, classes, chosen),
         "trainer_validation": trained.validation,
@@ -92,11 +93,11 @@ def seal(making: Making, trained: Trained, destination: Path, *, say: Say) -> Bu
     return bundle
 
 
-def _answers(making: Making, reader: Reader, which: rendered.PhotoSet, count: int, say: Say) -> list[trial.Answer]:
+def _answers(making: Making, reader: Reader, which: rendered.PhotoSet, numbers: range, say: Say) -> list[trial.Answer]:
     def shots() -> Iterator[rendered.Shot]:
-        for number in range(count):
+        for number in numbers:
             yield rendered.shot(which, number, len(reader.bundle.taxonomy.classes) - 1, making.work / "photos")
-            say("read " + which, number + 1, count)
+            say("read " + which, number + 1 - numbers.start, len(numbers))
 
     return trial.ask(reader, shots())
 
@@ -174,7 +175,8 @@ Finds lesions of {facts["taxonomy"]["disease"]} on {facts["taxonomy"]["crop"]} l
 
 **What it is.** A small detector ({lineage["trainer"]}, {TILE}-pixel tiles) trained on drawings of leaves alone, so that a fresh
 install has something that answers. **What it is not.** It is no basis for decisions about plants: it never saw a real leaf,
-and its stages are unproven on real photos. Retrain it on photos that people have labelled.
+its stages are unproven on real photos, and it may well call a diseased real leaf healthy (docs/MODEL_CARD.md has figures).
+Retrain it on photos that people have labelled.
 
 On {figures["photos"]} rendered photos that it never saw ({figures["boxes"]} lesions), through the serving path:
 mAP50 {figures["map50"]:.3f}, mAP50-95 {figures["map50_95"]:.3f}; the exact answer for {figures["photo_accuracy"]:.3f}
