@@ -124,3 +124,11 @@ def test_another_crop_is_judged_by_its_own_severities():
 def test_the_words_come_in_the_language_asked_for_or_in_english():
     verdict = judge([d("Stage3", 0.9)], BANANA, SCORES, leaf_fraction=0.5, language="xx")
     assert verdict.advice == BANANA.advice_for(BANANA.id_of("Stage3"), "en")
+
+
+def test_finding_nothing_on_a_picture_without_the_pixels_for_small_spots_says_nothing_of_health():
+    assert judge([], BANANA, SCORES, leaf_fraction=0.5).outcome == "healthy"
+    too_small = judge([], BANANA, SCORES, leaf_fraction=0.5, shows_small_spots=False)
+    assert (too_small.outcome, too_small.class_name, too_small.advice) == ("uncertain", None, None)
+    found = judge([d("Stage3", 0.9)], BANANA, SCORES, leaf_fraction=0.5, shows_small_spots=False)
+    assert found.outcome == "diseased", "what is seen on it counts all the same"

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from leafloop import __version__
+from leafloop import __version__, log
 from leafloop.cli import db, demo, doctor, keys, models, predict, serve
 
 app = typer.Typer(
@@ -39,11 +39,12 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def _options(
-    version: Annotated[
+    _shown: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
     """Options of the command itself."""
+    log.set_up("WARNING")  # to stderr, from the first line on; `serve` sets up what the settings say
 
 
 def main() -> None:

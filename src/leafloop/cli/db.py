@@ -9,6 +9,7 @@ import typer
 
 from leafloop import settings
 from leafloop.cli.output import Json, people, print_json, says_errors
+from leafloop.storage.durable import make_folder
 from leafloop.storage.ledger import Ledger
 
 app = typer.Typer(
@@ -19,7 +20,7 @@ app = typer.Typer(
 def _any_schema() -> closing[Ledger]:
     """The ledger whatever its schema: these are the commands that mend it."""
     chosen = settings.load()
-    chosen.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_folder(chosen.home, 0o700)
     return closing(Ledger(chosen.database))
 
 
@@ -50,7 +51,7 @@ def upgrade(as_json: Json = False) -> None:
         _say(ledger, as_json)
 
 
-@app.command()
+@app.command(context_settings={"ignore_unknown_options": True})  # so that -1 is a revision, not an option
 @says_errors
 def downgrade(
     revision: Annotated[str, typer.Argument(help="Where to go back to: a revision, -1 for one step, or base.")],

@@ -93,8 +93,8 @@ def judge_bundled(
 def photos(
     out: Annotated[Path, typer.Argument(help="A folder; photos and one truth.json are written into it.")],
     count: Annotated[int, typer.Option(min=1, max=10_000, help="How many.")] = 6,
-    width: Annotated[int, typer.Option(min=64, max=8000)] = 1600,
-    height: Annotated[int, typer.Option(min=64, max=8000)] = 1200,
+    width: Annotated[int, typer.Option(min=64, max=8000, help="Of each photo, in pixels.")] = 1600,
+    height: Annotated[int, typer.Option(min=64, max=8000, help="Of each photo, in pixels.")] = 1200,
     seed: Annotated[int, typer.Option(help="The first; the others follow.")] = 0,
 ) -> None:
     """Render photos of leaves with known lesions, to try things on."""

@@ -13,7 +13,7 @@ import numpy as np
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from leafloop import log, settings
+from leafloop import settings
 from leafloop.api import problems
 from leafloop.cli.output import FAILED, Json, people, print_json, print_table, says_errors
 from leafloop.errors import PhotoError, RequestInvalid
@@ -46,7 +46,6 @@ def predict(
 ) -> None:
     """Answer photos right here, without a running service. Photos and answers are kept in the same home."""
     chosen = settings.load()
-    log.set_up("WARNING", chosen.log_format)
     paths = list(_photos_in(photos))
     if not paths:
         raise RequestInvalid(

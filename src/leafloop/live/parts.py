@@ -17,6 +17,7 @@ from leafloop.live.serving import CHAMPION, Live, Serving, Wanted
 from leafloop.settings import Settings
 from leafloop.storage import models
 from leafloop.storage.blobs import BlobStore, open_blobs
+from leafloop.storage.durable import make_folder
 from leafloop.storage.ledger import Ledger
 from leafloop.taxonomy import Taxonomy
 from leafloop.vision.bundle import MANIFEST, open_bundle
@@ -103,7 +104,7 @@ def open_ledger(settings: Settings) -> Ledger:
 
 def _make_home(home: Path) -> None:
     try:
-        home.mkdir(mode=0o700, parents=True, exist_ok=True)  # photos and keys' hashes are nobody else's business
+        make_folder(home, 0o700)  # photos and keys' hashes are nobody else's business
     except OSError as error:
         raise ReadOnly(
             f"The data folder {home} cannot be made ({error.strerror}). Set LEAFLOOP_HOME to one that can."

@@ -26,6 +26,7 @@ USELESS = {
     "blurred",
     "noisy",
 }  # warnings with which a photo gets no verdict; the others are advice
+TOO_FEW_PIXELS = "small"  # the warning with which a model cannot vouch for health
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +66,14 @@ class Reader:
         clock.lap("infer")
         merged = [_scaled(d, scale, pixels) for d in merge.merge(found, grid, iou=manifest.thresholds.iou)]
         clock.lap("merge")
+        warned = {warning.code for warning in measured.warnings}
         judged = verdict.judge(
             merged,
             self.bundle.taxonomy,
             manifest.thresholds,
             leaf_fraction=measured.leaf_fraction,
-            usable=not USELESS & {warning.code for warning in measured.warnings},
+            usable=not USELESS & warned,
+            shows_small_spots=TOO_FEW_PIXELS not in warned,
             language=language,
         )
         clock.lap("verdict")

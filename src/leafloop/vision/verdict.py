@@ -10,7 +10,8 @@ In this order (docs/MODEL_SPEC.md has it as a table):
 1. A photo that shows too little (dark, blurred, noise) is *uncertain*, whatever the model says of it.
 2. Next to no leaf in the frame, and nothing found reliably: *no_leaf*.
 3. A well evidenced lesion: *diseased*, with the class of the most advanced one.
-4. Areas seen to be healthy and no lesion, or no lesion score above what the model may vouch for: *healthy*. Else *uncertain*.
+4. Areas seen to be healthy and no lesion, or no lesion score above what the model may vouch for, on a photo with the pixels
+   that small lesions need: *healthy*. Else *uncertain*.
 """
 
 from __future__ import annotations
@@ -62,11 +63,13 @@ def judge(
     *,
     leaf_fraction: float,
     usable: bool = True,
+    shows_small_spots: bool = True,
     language: str = "en",
 ) -> Verdict:
     """Judge one photo. `detections`: merged, down to the detector's floor (hints below `detect` speak against health).
 
     `leaf_fraction`: share of the frame that is leaf. `usable`: whether the photo's quality allows a verdict at all.
+    `shows_small_spots`: whether it has the pixels that small lesions need; without them, finding none says nothing of health.
     """
     healthy = [d for d in detections if d.class_id in taxonomy.healthy_ids]
     lesions = [d for d in detections if d.class_id not in taxonomy.healthy_ids]
@@ -77,7 +80,8 @@ def judge(
         return _open("no_leaf", best)
     if stage := _most_advanced([d for d in lesions if d.confidence >= scores.detect], taxonomy, scores):
         return _named("diseased", stage.class_id, stage.confidence, taxonomy, scores, language)
-    class_id, confidence = _healthy(healthy, _best(lesions), taxonomy, scores)
+    may_vouch = scores.vouch_healthy_below if shows_small_spots else None
+    class_id, confidence = _healthy(healthy, _best(lesions), taxonomy, scores.detect, may_vouch)
     if class_id is None:
         return _open("uncertain", best)
     return _named("healthy", class_id, confidence, taxonomy, scores, language)
@@ -98,14 +102,16 @@ def _most_advanced(lesions: list[Detection], taxonomy: Taxonomy, scores: Scores)
     return None
 
 
-def _healthy(areas: list[Detection], hint: float, taxonomy: Taxonomy, scores: Scores) -> tuple[int | None, float]:
+def _healthy(
+    areas: list[Detection], hint: float, taxonomy: Taxonomy, detect: float, vouch_below: float | None
+) -> tuple[int | None, float]:
     """Whether the model vouches for health: (class, confidence), or (None, 0). `hint`: the strongest lesion score, however low."""
-    if hint >= scores.detect or not taxonomy.healthy_ids:
+    if hint >= detect or not taxonomy.healthy_ids:
         return None, 0.0
     seen = max(areas, key=lambda d: (d.confidence, -d.class_id), default=None)
-    if seen and seen.confidence >= scores.detect:
+    if seen and seen.confidence >= detect:
         return seen.class_id, seen.confidence
-    if scores.vouch_healthy_below is not None and hint < scores.vouch_healthy_below:
+    if vouch_below is not None and hint < vouch_below:
         return min(taxonomy.healthy_ids), 1 - hint
     return None, 0.0
 
