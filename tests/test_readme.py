@@ -61,9 +61,7 @@ def test_every_command_of_the_tour_ends_well(service: dict[str, str], tmp_path: 
             text=True,
             timeout=120,
         )
-        assert done.returncode == 0, f"{command}
-{done.stdout}
-{done.stderr}"
+        assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
         assert done.stdout.strip(), command  # of a pipe too: `curl -f` says nothing when it fails
 
 
