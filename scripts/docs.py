@@ -3,15 +3,18 @@
 docs/ENVIRONMENT.md, .env.example   from settings.py
 docs/ERRORS.md                      from errors.py and the status table of api/problems.py
 docs/CLI.md                         from the commands' own help
+docs/DATA_SCHEMA.md                 from the tables and the comments beside their columns (data_schema.py)
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import data_schema
 import typer
 
 import leafloop
@@ -142,6 +145,7 @@ PAGES: dict[str, Callable[[], str]] = {
     ".env.example": example,
     "docs/ERRORS.md": error_codes,
     "docs/CLI.md": commands,
+    "docs/DATA_SCHEMA.md": partial(data_schema.page, DO_NOT_EDIT),
 }
 
 

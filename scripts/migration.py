@@ -1,4 +1,4 @@
-"""Draft a migration from what changed in storage/tables.py. Usage: scripts/migration.py "what it does" (see docs/MIGRATIONS.md)."""
+"""Draft a migration from what changed in storage/tables/. Usage: scripts/migration.py "what it does" (see docs/MIGRATIONS.md)."""
 
 from __future__ import annotations
 

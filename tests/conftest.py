@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-pytest_plugins = ["tests.servers"]  # real PostgreSQL and S3 servers, started when a test first asks for one
+# Real PostgreSQL and S3 servers, and a real browser, started when a test first asks for one.
+pytest_plugins = ["tests.servers", "tests.browser"]
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -19,8 +19,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psycopg
@@ -35,29 +34,27 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def wait_until(well: Callable[[], bool], what: str, process: subprocess.Popen[bytes] | None = None) -> None:
+def wait_until(
+    well: Callable[[], bool], what: str, process: subprocess.Popen[bytes] | None = None, *, within: float = START_S
+) -> None:
     """Wait for a server, or say which one did not come."""
-    end = time.monotonic() + START_S
+    end = time.monotonic() + within
     while time.monotonic() < end:
         if well():
             return
         if process is not None and process.poll() is not None:
             raise RuntimeError(f"{what} ended with {process.returncode} before it answered")
         time.sleep(0.05)
-    raise RuntimeError(f"{what} did not answer within {START_S} s")
+    raise RuntimeError(f"{what} did not answer within {within} s")
 
 
-@contextmanager
-def ended(process: subprocess.Popen[bytes], sign: signal.Signals = signal.SIGTERM) -> Iterator[None]:
+def _end(process: subprocess.Popen[bytes], sign: signal.Signals) -> None:
+    process.send_signal(sign)
     try:
-        yield
-    finally:
-        process.send_signal(sign)
-        try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait(20)
+        process.wait(20)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait(20)
 
 
 # PostgreSQL
@@ -81,13 +78,17 @@ def _unprivileged() -> dict[str, int]:
     return {"user": nobody.pw_uid, "group": nobody.pw_gid}
 
 
-@dataclass(frozen=True)
 class PostgresServer:
-    """A running server; `url(name)` names a database of it."""
+    """A server on a data folder and a port of its own; `url(name)` names a database of it. It can be stopped and started again."""
 
-    folder: Path
-    port: int
-    process: subprocess.Popen[bytes]
+    def __init__(self, folder: Path, *options: str) -> None:
+        self.folder, self.port, self._options = folder, free_port(), options
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def process(self) -> subprocess.Popen[bytes]:
+        assert self._process is not None, "PostgreSQL does not run"
+        return self._process
 
     def url(self, database: str) -> str:
         return f"postgresql+psycopg://leafloop@127.0.0.1:{self.port}/{database}"
@@ -98,18 +99,61 @@ class PostgresServer:
         ) as connection:
             connection.execute(statement.encode())
 
+    def make(self) -> None:
+        """Make the data folder."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if who := _unprivileged():
+            shutil.chown(self.folder, who["user"], who["group"])
+        words = ["initdb", "-D", self.folder / "data", "-U", "leafloop", "-A", "trust", "--no-sync", "-E", "UTF8"]
+        subprocess.run(
+            [_postgres_binaries() / words[0], *words[1:]],
+            check=True,
+            timeout=START_S,
+            stdout=subprocess.DEVNULL,
+            cwd=self.folder,
+            **who,  # type: ignore[call-overload]
+        )
+
+    def start(self) -> None:
+        """Start it and wait until it answers. After a kill the next one has to wait until the last one's children are gone."""
+        self.begin()
+
+        def well() -> bool:
+            if self.process.poll() is not None:
+                self.begin()
+            return self.answers()
+
+        wait_until(well, "PostgreSQL")
+
+    def begin(self) -> None:
+        words = ["-D", self.folder / "data", "-p", str(self.port), "-c", "listen_addresses=127.0.0.1", "-k", ""]
+        self._process = subprocess.Popen(
+            [_postgres_binaries() / "postgres", *words, *self._options],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            cwd=self.folder,
+            **_unprivileged(),  # type: ignore[call-overload]
+        )
+
+    def stop(self, sign: signal.Signals = signal.SIGINT) -> None:
+        """End it: SIGINT is a fast shutdown, SIGQUIT an immediate one, SIGKILL none at all."""
+        _end(self.process, sign)
+
     @contextmanager
     def frozen(self) -> Iterator[None]:
         """Every process of it stopped: connections stay, and nothing answers."""
-        here = f"/proc/{self.process.pid}/task/{self.process.pid}/children"
-        everyone = [self.process.pid, *map(int, Path(here).read_text().split())]
+        os.kill(self.process.pid, signal.SIGSTOP)  # first, so that no child is born meanwhile
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+        everyone = [self.process.pid, *map(int, children)]
         try:
             for pid in everyone:
-                os.kill(pid, signal.SIGSTOP)
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGSTOP)
             yield
         finally:
             for pid in everyone:
-                os.kill(pid, signal.SIGCONT)
+                with suppress(ProcessLookupError):  # one that was about to end as it was stopped
+                    os.kill(pid, signal.SIGCONT)
 
     def answers(self) -> bool:
         try:
@@ -122,36 +166,13 @@ class PostgresServer:
 @contextmanager
 def postgres_running(folder: Path, *options: str) -> Iterator[PostgresServer]:
     """A PostgreSQL of one's own in `folder`; `options` as in `-c name=value`."""
-    binaries, who, port = _postgres_binaries(), _unprivileged(), free_port()
-    folder.mkdir(parents=True, exist_ok=True)
-    if who:
-        shutil.chown(folder, who["user"], who["group"])
-    data = folder / "data"
-    subprocess.run(
-        [binaries / "initdb", "-D", data, "-U", "leafloop", "-A", "trust", "--no-sync", "-E", "UTF8"],
-        check=True,
-        timeout=START_S,
-        stdout=subprocess.DEVNULL,
-        cwd=folder,
-        **who,  # type: ignore[call-overload]
-    )
-    command = [
-        binaries / "postgres",
-        "-D",
-        data,
-        "-p",
-        str(port),
-        "-c",
-        "listen_addresses=127.0.0.1",
-        "-k",
-        "",
-        *options,
-    ]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=folder, **who)  # type: ignore[call-overload]
-    server = PostgresServer(folder, port, process)
-    with ended(process, signal.SIGINT):  # SIGINT: a fast shutdown
-        wait_until(server.answers, "PostgreSQL", process)
+    server = PostgresServer(folder, *options)
+    server.make()
+    server.start()
+    try:
         yield server
+    finally:
+        server.stop()
 
 
 @pytest.fixture(scope="session")
@@ -176,13 +197,23 @@ def postgres_url(postgres: PostgresServer) -> Iterator[str]:
 # S3
 
 
-@dataclass(frozen=True)
 class S3Server:
-    """A running S3 server: `environ` is what a client of it needs, besides `s3://<bucket>`."""
+    """An S3 server on a port of its own: `environ` is what a client of it needs, besides `s3://<bucket>`. It can be stopped and
+    started again. `command` has `PORT` in the place of the port's number."""
 
-    endpoint: str
-    key: str = "LEAFLOOPTESTKEY12345"
-    secret: str = "leafloop-test-secret-1234567890"
+    key = "LEAFLOOPTESTKEY12345"
+    secret = (
+        "leafloop-test-secret-1234567890"  # pragma: allowlist secret - of a server that each test starts for itself
+    )
+
+    def __init__(self, *command: str) -> None:
+        self.port = free_port()
+        self._command = [word.replace("PORT", str(self.port)) for word in command]
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def endpoint(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
 
     @property
     def environ(self) -> dict[str, str]:
@@ -192,6 +223,26 @@ class S3Server:
             "AWS_SECRET_ACCESS_KEY": self.secret,
             "AWS_REGION": "us-east-1",
         }
+
+    @property
+    def process(self) -> subprocess.Popen[bytes]:
+        assert self._process is not None, "the S3 server does not run"
+        return self._process
+
+    def start(self) -> None:
+        self._process = subprocess.Popen(self._command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        wait_until(self.answers, self._command[0], self._process)
+
+    def stop(self, sign: signal.Signals = signal.SIGTERM) -> None:
+        _end(self.process, sign)
+
+    @contextmanager
+    def running(self) -> Iterator[S3Server]:
+        self.start()
+        try:
+            yield self
+        finally:
+            self.stop(signal.SIGKILL)  # nobody needs what it keeps, and rclone waits for its clients
 
     def answers(self) -> bool:
         try:
@@ -206,12 +257,8 @@ class S3Server:
 @pytest.fixture(scope="session")
 def moto() -> Iterator[S3Server]:
     """moto's S3, in memory."""
-    port = free_port()
-    command = [sys.executable, "-c", "from moto.server import main; main()", "-H", "127.0.0.1", "-p", str(port)]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    server = S3Server(f"http://127.0.0.1:{port}")
-    with ended(process):
-        wait_until(server.answers, "moto", process)
+    start = "from moto.server import main; main()"
+    with S3Server(sys.executable, "-c", start, "-H", "127.0.0.1", "-p", "PORT").running() as server:
         yield server
 
 
@@ -223,14 +270,14 @@ def _rclone() -> str:
     return found
 
 
+def rclone_on(folder: Path) -> S3Server:
+    """rclone's S3, on a folder; its bucket `leaf` is there."""
+    (folder / "leaf").mkdir(parents=True)
+    keys = f"{S3Server.key},{S3Server.secret}"
+    return S3Server(_rclone(), "serve", "s3", "--addr", "127.0.0.1:PORT", "--auth-key", keys, str(folder))
+
+
 @pytest.fixture(scope="session")
 def rclone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
-    """rclone's S3, on a folder; its bucket `leaf` is there."""
-    folder, server = tmp_path_factory.mktemp("rclone"), S3Server(f"http://127.0.0.1:{free_port()}")
-    (folder / "leaf").mkdir()
-    address = server.endpoint.removeprefix("http://")
-    command = [_rclone(), "serve", "s3", "--addr", address, "--auth-key", f"{server.key},{server.secret}", str(folder)]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    with ended(process):
-        wait_until(server.answers, "rclone", process)
+    with rclone_on(tmp_path_factory.mktemp("rclone")).running() as server:
         yield server

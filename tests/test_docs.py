@@ -41,3 +41,24 @@ def test_every_row_of_the_checklist_that_is_closed_says_where() -> None:
 def test_the_checklist_names_only_tests_that_exist() -> None:
     text = (ROOT / "docs/CHECKLIST.md").read_text("utf-8")
     assert [name for name in re.findall(r"`(tests/[\w/.]+)`", text) if not (ROOT / name).exists()] == []
+
+
+def test_every_column_says_what_it_means() -> None:
+    from scripts import data_schema
+
+    assert data_schema.without_meaning() == []
+
+
+def test_every_table_is_in_the_dictionary_and_in_its_diagram() -> None:
+    text = (ROOT / "docs/DATA_SCHEMA.md").read_text("utf-8")
+    diagram, _, tables = text.partition("```mermaid\n")[2].partition("\n```\n")
+    named = re.findall(r"^### (\w+)$", tables, re.MULTILINE)
+    assert {"photos", "predictions", "feedback", "training_data", "snapshots", "tombstones"} <= set(named)
+    assert len(named) == len(set(named))
+    assert all(set(re.findall(r"^    (\w+) .* (\w+) :", line)[0]) <= set(named) for line in diagram.splitlines()[1:])
+
+
+@pytest.mark.parametrize("picture", sorted((ROOT / "docs/pictures").glob("stage-*.jpg")), ids=lambda path: path.name)
+def test_a_picture_of_a_stage_is_small_enough_for_a_field_phone(picture: Path) -> None:
+    assert picture.read_bytes().startswith(b"\xff\xd8\xff")
+    assert picture.stat().st_size < 60_000

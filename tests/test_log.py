@@ -68,3 +68,24 @@ def test_an_exception_stays_on_its_own_line_in_json(capsys: pytest.CaptureFixtur
     out = capsys.readouterr().err
     assert len(out.splitlines()) == 1
     assert "ValueError" in json.loads(out)["exception"]
+
+
+@pytest.mark.parametrize("form", ["json", "human"])
+def test_what_is_deep_in_a_value_or_in_an_error_cannot_either(form: str, capsys: pytest.CaptureFixture[str]) -> None:
+    forged = "a\r\n2026-01-01T00:00:00Z [error] forged\u2028\x9b2J\u2066\x1b[2J"
+    log.set_up("INFO", form)
+    log.get("x").info("said", fields=[{"name": forged}, (forged,)])
+    try:
+        raise ValueError(forged)
+    except ValueError:
+        log.get("x").exception("failed")
+    lines = capsys.readouterr().err.split("\n")
+    assert not [line for line in lines if line.startswith("2026-01-01")]
+    assert not set("".join(lines)) & set("\r\x1b\x9b\u2028\u2066")
+    assert all(line.startswith(("{", "2", "    | ")) for line in lines if line)
+
+
+def test_where_nobody_looks_there_are_no_colours(capsys: pytest.CaptureFixture[str]) -> None:
+    log.set_up("INFO", "human")
+    log.get("x").info("said")
+    assert "\x1b" not in capsys.readouterr().err

@@ -48,6 +48,8 @@ _log = log.get(__name__)
 
 Role = Literal["field", "reviewer", "engineer", "operator"]  # each may do what the ones before it may
 ROLES: tuple[str, ...] = get_args(Role)
+# What needs a role, and is there too for whoever tries the service out at its own machine before a key is made.
+OPEN_TOO = {"debug": "engineer", "review": "reviewer"}
 MAX_LABEL = 100  # a key's label is a person's or a phone's name
 _KEY = re.compile(r"lf_([a-z0-9]{8})_([A-Za-z0-9_-]{43,128})", re.ASCII)  # 43 base64url characters hold 256 bits
 _NO_HASH = "0" * 64  # what a secret is compared with where there is none; nothing known has this hash
@@ -71,13 +73,21 @@ class Caller:
         return ROLES.index(self.role) >= ROLES.index(role)
 
     @property
-    def may_debug(self) -> bool:
-        """Debug answers are for engineers, and for whoever tries the service out at its own machine before a key is made."""
-        return self.open or self.allows("engineer")
+    def actor(self) -> str:
+        """How the audit log names this caller."""
+        return f"key:{self.key_id}" if self.key_id else "open"
+
+    @property
+    def may_review(self) -> bool:
+        """Whether the way to the review pages is shown."""
+        return self.open or self.allows("reviewer")
 
 
-def require(caller: Caller, role: str) -> None:
-    """Let `caller` do what `role` may, or raise `KeyMissing` (no key given) or `RoleTooLow`."""
+def require(caller: Caller, needs: str) -> None:
+    """Let `caller` do what a role may, or what one of `OPEN_TOO` is; or raise `KeyMissing` (no key given) or `RoleTooLow`."""
+    if caller.open and needs in OPEN_TOO:
+        return
+    role = OPEN_TOO.get(needs, needs)
     if caller.allows(role):
         return
     _log.warning("access denied", reason="role too low", key_id=caller.key_id, has=caller.role, needs=role)
@@ -274,7 +284,7 @@ def log_out(parts: Parts, caller: Caller) -> None:
 
 def cookie_name(settings: Settings) -> str:
     """The login's cookie. `__Host-` binds it to this host and to https, where the public address is https."""
-    return "__Host-leafloop" if _is_https(settings) else "leafloop"
+    return "__Host-leafloop" if is_https(settings) else "leafloop"
 
 
 def cookie_options(settings: Settings) -> dict[str, Any]:
@@ -283,13 +293,14 @@ def cookie_options(settings: Settings) -> dict[str, Any]:
         "key": cookie_name(settings),
         "max_age": settings.session_hours * 3600,
         "path": "/",
-        "secure": _is_https(settings),
+        "secure": is_https(settings),
         "httponly": True,
         "samesite": "lax",
     }
 
 
-def _is_https(settings: Settings) -> bool:
+def is_https(settings: Settings) -> bool:
+    """Whether people reach the service by https, as its public address says."""
     return (settings.public_url or "").lower().startswith("https://")
 
 

@@ -1,6 +1,6 @@
 """Puts the service together: parts, routers, pages, limits, start and stop. Knows what stands where, no rule.
 
-SecurityHeaders( RequestLog( Hosts( CORS( BoundedBody( routes )))))
+SecurityHeaders( RequestLog( Hosts( CORS( Language( BoundedBody( routes ))))))
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import anyio
 import anyio.to_thread
 from fastapi import Depends, FastAPI
 from fastapi.exceptions import RequestValidationError
@@ -20,20 +21,50 @@ from starlette.routing import Match
 from starlette.types import Scope
 
 import leafloop
-from leafloop import access, crossing
-from leafloop.api import callers, docs, mlops, predict, predictions, problems, schemas, service
+from leafloop import access, crossing, tus
+from leafloop.api import (
+    callers,
+    docs,
+    feedback,
+    mlops,
+    predict,
+    predictions,
+    problems,
+    review,
+    schemas,
+    service,
+    snapshots,
+    training_data,
+    uploads,
+)
 from leafloop.api.body import BoundedBody
 from leafloop.api.headers import Hosts, SecurityHeaders, allowed_hosts
 from leafloop.api.rate import Rates
 from leafloop.api.request_log import HEADER, RequestLog
 from leafloop.errors import LeafloopError
-from leafloop.live.parts import Parts, open_parts
+from leafloop.live import purging
+from leafloop.live.parts import Parts, cache_of, open_parts
+from leafloop.live.sweeping import Sweepable, Sweeper
 from leafloop.settings import Settings
 from leafloop.storage import keys
-from leafloop.web import pages
+from leafloop.web import offline, pages
 from leafloop.web import problems as problem_pages
+from leafloop.web import uploads as page_uploads
+from leafloop.web.languages import Language
 
-ROUTERS = (service.router, docs.router, predict.router, predictions.router, mlops.router, pages.router)
+ROUTERS = (
+    service.router,
+    docs.router,
+    predict.router,
+    predictions.router,
+    uploads.router,
+    feedback.router,
+    review.router,
+    training_data.router,
+    mlops.router,
+    snapshots.router,
+)
+PAGES = (pages.router, page_uploads.router, offline.router)
 CORS_SECONDS = 600  # how long a browser may remember that it may call; the most that Chromium keeps is 7200
 
 
@@ -65,10 +96,11 @@ def _assemble(parts: Parts) -> FastAPI:
     app.state.rates = Rates(parts.settings)
     app.state.limiter = crossing.limiter(parts.settings)
     app.state.readiness = service.Readiness()
+    app.state.stopping = False  # the server's to set (api/stopping.py)
     app.router.routes.append(
         _JsonRoot("/", service.root, response_model=schemas.Root, dependencies=[Depends(callers.PUBLIC)])
     )
-    for router in ROUTERS:
+    for router in (*ROUTERS, *PAGES):
         app.include_router(router)
     callers.refuse_undeclared(app.routes)
     app.openapi = lambda: docs.openapi(app)  # type: ignore[method-assign]  # FastAPI's own documented way
@@ -81,21 +113,24 @@ def _assemble(parts: Parts) -> FastAPI:
 def _surround(app: FastAPI, settings: Settings) -> None:
     """Middleware, from the innermost to the outermost."""
     app.add_middleware(BoundedBody, settings=settings)
+    app.add_middleware(Language, settings=settings)
     if settings.origins:
         app.add_middleware(
             CORSMiddleware,
             allow_origins=settings.origins,
-            allow_methods=("GET", "POST", "PATCH", "DELETE"),
-            allow_headers=("Authorization", "Content-Type", "Idempotency-Key", HEADER),
-            expose_headers=(HEADER, "Retry-After"),
+            allow_methods=("GET", "HEAD", "POST", "PATCH", "DELETE"),
+            allow_headers=("Authorization", "Content-Type", "Idempotency-Key", HEADER, *tus.ASKED),
+            expose_headers=(HEADER, "Retry-After", *tus.ANSWERED),
             max_age=CORS_SECONDS,
         )
     app.add_middleware(Hosts, allowed=allowed_hosts(settings))
     app.add_middleware(RequestLog, broken=_respond)
-    app.add_middleware(SecurityHeaders)
+    app.add_middleware(SecurityHeaders, settings=settings)
 
 
 async def _answer_error(request: Request, error: Exception) -> Response:
+    if isinstance(error, HTTPException) and error.status_code == 405:
+        error.headers = {"Allow": ", ".join(_methods_at(request))}
     problems.note(request.scope, error)
     return _respond(request, error)
 
@@ -105,7 +140,15 @@ def _respond(request: Request, error: Exception) -> Response:
     problem = problems.of_any(error)
     if problem_pages.wants_page(request):
         return problem_pages.page(request, problem.document(request.scope), problem.headers)
-    return problem.response(request.scope)
+    response = problem.response(request.scope)
+    response.headers.update(tus.IN_EVERY_ANSWER if tus.is_spoken_at(request.scope["path"]) else {})
+    return response
+
+
+def _methods_at(request: Request) -> list[str]:
+    """Every method that an address takes; Starlette names those of the first route at it alone."""
+    there = (r for r in callers.routes_of(request.app.routes) if r.matches(request.scope)[0] is not Match.NONE)
+    return sorted({method for route in there for method in getattr(route, "methods", None) or ()})
 
 
 def _need_a_key_off_loopback(parts: Parts) -> None:
@@ -117,12 +160,19 @@ def _need_a_key_off_loopback(parts: Parts) -> None:
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
-    """Load the model before the first request; at the end, what is under way has been answered, so close the parts."""
+    """Have model and decoders ready before the first request. At the end all has been answered: close the parts."""
     parts: Parts = app.state.parts
+    place = Sweepable(parts.ledger, parts.blobs, cache_of(parts.settings))
+    sweeper = Sweeper(place, first=parts.uploads.answer_what_was_left, then=purging.Daily(parts))
     try:
-        await anyio.to_thread.run_sync(parts.serving.start)
-        yield
+        await anyio.to_thread.run_sync(parts.start)
+        sweeper.start()
+        async with anyio.create_task_group() as beside:
+            beside.start_soon(app.state.readiness.keep_looking, parts)
+            yield
+            beside.cancel_scope.cancel()
     finally:
+        sweeper.close()
         await anyio.to_thread.run_sync(parts.close)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import ParamSpec, TypeVar
 
@@ -10,6 +10,8 @@ import anyio.to_thread
 from anyio import CapacityLimiter
 from starlette.requests import Request
 
+from leafloop.errors import Stopping
+from leafloop.live import once
 from leafloop.settings import Settings
 
 P = ParamSpec("P")
@@ -19,14 +21,43 @@ T = TypeVar("T")
 SMALL_WORK = 16
 
 
-def limiter(settings: Settings) -> CapacityLimiter:
+def threads(settings: Settings) -> int:
     """As many threads as photos may be under way, and `SMALL_WORK` more."""
-    return CapacityLimiter(settings.max_waiting + SMALL_WORK)
+    return settings.max_waiting + SMALL_WORK
+
+
+def limiter(settings: Settings) -> CapacityLimiter:
+    """What keeps all blocking work within its threads."""
+    return CapacityLimiter(threads(settings))
+
+
+def refuse_photo_early(request: Request) -> None:
+    """Before a photo's body is read: raise `Stopping`, and `Overloaded` when no photo at all would be taken on now."""
+    if request.app.state.stopping:
+        raise Stopping
+    request.app.state.parts.answering.refuse_when_full()
 
 
 async def in_thread(request: Request, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Run `work` in a thread; its context variables (the request's id in log lines) go along."""
-    return await anyio.to_thread.run_sync(partial(work, *args, **kwargs), limiter=request.app.state.limiter)
+    """Run `work` in a thread; its context variables (the request's id in log lines) go along.
+
+    While a twin of the request is at work it waits here, on the event loop, and takes a thread for each look alone: however many
+    twins wait, the threads are there for everybody else.
+    """
+    limiter: CapacityLimiter = request.app.state.limiter
+    waits = once.pauses()
+    while True:
+        try:
+            return await anyio.to_thread.run_sync(partial(work, *args, **kwargs), limiter=limiter)
+        except once.UnderWay as twin:
+            await _until_over(twin, waits, limiter)
+
+
+async def _until_over(twin: once.UnderWay, waits: Iterator[float], limiter: CapacityLimiter) -> None:
+    for pause in waits:
+        await anyio.sleep(pause)
+        if await anyio.to_thread.run_sync(twin.is_over, limiter=limiter):
+            return
 
 
 def address(request: Request) -> str:

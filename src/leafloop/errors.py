@@ -11,6 +11,8 @@
     │   ├── TooSmall                too_small
     │   └── BadShape                bad_shape
     ├── BundleRejected              bundle_rejected
+    ├── DatasetRejected             dataset_rejected
+    ├── SnapshotRejected            snapshot_rejected
     ├── TrainingFailed              training_failed
     ├── TaxonomyInvalid             taxonomy_invalid
     ├── ConfigurationInvalid        configuration_invalid
@@ -18,16 +20,25 @@
     │   ├── KeyMissing              key_missing
     │   ├── KeyInvalid              key_invalid
     │   ├── RoleTooLow              role_too_low
-    │   └── CrossSiteRequest        cross_site_request
+    │   ├── CrossSiteRequest        cross_site_request
+    │   └── OtherLogin              other_login
     ├── RequestError                what was asked
     │   ├── RequestInvalid          request_invalid
     │   ├── IdempotencyConflict     idempotency_conflict
     │   ├── NotFound                not_found
     │   ├── NotEditable             not_editable
     │   ├── PromotionConflict       promotion_conflict
+    │   ├── ReviewConflict          review_conflict
+    │   ├── LabelConflict           label_conflict
+    │   ├── UploadConflict          upload_conflict
+    │   ├── TusVersionUnknown       tus_version_unknown
+    │   ├── StillInUse              still_in_use
+    │   ├── RequestTimeout          request_timeout
     │   └── RateLimited             rate_limited
     └── Unavailable                 something that we need is away; try again
         ├── Overloaded              overloaded
+        ├── ConnectionsTaken        connections_taken
+        ├── Stopping                stopping
         ├── DatabaseUnavailable     database_unavailable
         ├── DatabaseBusy            database_busy
         ├── SchemaUnknown           schema_unknown
@@ -114,9 +125,21 @@ class BadShape(PhotoError):
 
 
 class BundleRejected(LeafloopError):
-    """This model bundle is not safe or not complete, so it is not loaded."""
+    """This model bundle is not safe or not complete, so it is not loaded. Get it again, or make a new one."""
 
     code = "bundle_rejected"
+
+
+class DatasetRejected(LeafloopError):
+    """This dataset cannot be brought in as it is, and nothing of it was kept. Mend what is listed, or name an option for it."""
+
+    code = "dataset_rejected"
+
+
+class SnapshotRejected(LeafloopError):
+    """No snapshot was made: its photos do not meet what a training needs. The reasons are listed."""
+
+    code = "snapshot_rejected"
 
 
 class TrainingFailed(LeafloopError):
@@ -126,13 +149,13 @@ class TrainingFailed(LeafloopError):
 
 
 class TaxonomyInvalid(LeafloopError):
-    """The taxonomy file cannot be used."""
+    """The taxonomy file cannot be used. Mend what is said of it, or unset LEAFLOOP_TAXONOMY for the one that the package brings."""
 
     code = "taxonomy_invalid"
 
 
 class ConfigurationInvalid(LeafloopError):
-    """A setting cannot be used."""
+    """A setting cannot be used. Change the variable that is named; docs/ENVIRONMENT.md says what each one takes."""
 
     code = "configuration_invalid"
 
@@ -167,6 +190,12 @@ class CrossSiteRequest(AccessError):
     code = "cross_site_request"
 
 
+class OtherLogin(AccessError):
+    """Somebody else has logged in here since this page was opened. Log in again with the key that it was opened with."""
+
+    code = "other_login"
+
+
 class RequestError(LeafloopError):
     """The request cannot be carried out as it was sent."""
 
@@ -174,7 +203,7 @@ class RequestError(LeafloopError):
 
 
 class RequestInvalid(RequestError):
-    """A part of the request is missing or has a wrong form."""
+    """A part of the request is missing or has a wrong form. '/docs' says what each call takes."""
 
     code = "request_invalid"
 
@@ -203,6 +232,42 @@ class PromotionConflict(RequestError):
     code = "promotion_conflict"
 
 
+class ReviewConflict(RequestError):
+    """Somebody else has this photo in hand, or has decided on it meanwhile. Take the next one."""
+
+    code = "review_conflict"
+
+
+class LabelConflict(RequestError):
+    """Somebody has changed this label since the revision that you name. Read it again, and correct what it says now."""
+
+    code = "label_conflict"
+
+
+class UploadConflict(RequestError):
+    """This piece does not follow the last one that is safe. Ask for the offset, and go on from there."""
+
+    code = "upload_conflict"
+
+
+class TusVersionUnknown(RequestError):
+    """This version of the tus protocol is not spoken here. Send the header 'Tus-Resumable: 1.0.0'."""
+
+    code = "tus_version_unknown"
+
+
+class StillInUse(RequestError):
+    """A snapshot holds this photo, so it stays. An operator may erase it for good with 'leafloop data erase'."""
+
+    code = "still_in_use"
+
+
+class RequestTimeout(RequestError):
+    """The request came too slowly, so it was given up. Send it again where the network is better, or the photo smaller."""
+
+    code = "request_timeout"
+
+
 class RateLimited(RequestError):
     """Too many requests with this key. Wait a little and send again."""
 
@@ -224,8 +289,21 @@ class Overloaded(Unavailable):
     retry_after_s = 2
 
 
+class ConnectionsTaken(Unavailable):
+    """All connections of this service are taken. Send the request again in a moment."""
+
+    code = "connections_taken"
+    retry_after_s = 2
+
+
+class Stopping(Unavailable):
+    """The service is stopping and takes no new photo. Send it again in a moment: another one, or the same, will answer."""
+
+    code = "stopping"
+
+
 class DatabaseUnavailable(Unavailable):
-    """The database does not answer. The photo was not acknowledged: send it again in a moment."""
+    """The database does not answer. Nothing was acknowledged: send the request again in a moment."""
 
     code = "database_unavailable"
 
@@ -243,20 +321,20 @@ class SchemaUnknown(Unavailable):
 
 
 class StorageError(Unavailable):
-    """The object store could not write or read. Nothing was acknowledged: send the request again in a moment."""
+    """A disk or the object store could not write or read. Nothing was acknowledged: send the request again in a moment."""
 
     code = "storage_error"
 
 
 class StorageFull(Unavailable):
-    """The disk of the object store is full, so nothing new is taken. An operator has to make room."""
+    """A disk of this service is full, or a file has come to its limit: nothing new is taken. An operator has to make room."""
 
     code = "storage_full"
     retry_after_s = 60
 
 
 class ReadOnly(Unavailable):
-    """The data folder cannot be written. An operator has to look at its disk and its permissions."""
+    """The data cannot be written. An operator has to look at its disk or server, and at its permissions."""
 
     code = "read_only"
     retry_after_s = 60

@@ -8,16 +8,35 @@ from __future__ import annotations
 
 import logging
 import sys
+from typing import Any
 
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-_CONTROL = {code: f"\\x{code:02x}" for code in (*range(32), 127, *range(128, 160), 0x2028, 0x2029, 0x202E)}
+# Control characters, other breaks of a line, and what turns the direction of writing: whole lines can be painted with these.
+_UNSEEN = (*range(32), *range(127, 160), 0x061C, 0x200E, 0x200F, *range(0x2028, 0x202F), *range(0x2066, 0x206A), 0xFEFF)
+_CONTROL = {code: f"\\x{code:02x}" for code in _UNSEEN}
+_IN_A_TRACE = {code: text for code, text in _CONTROL.items() if code != ord("\n")}
 
 
 def _no_forged_lines(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     """Escape control characters in every text, so that nobody writes a second line or paints the terminal."""
-    return {k: v.translate(_CONTROL) if isinstance(v, str) and k != "exception" else v for k, v in event.items()}
+    return {name: _escaped(value, _IN_A_TRACE if name == "exception" else _CONTROL) for name, value in event.items()}
+
+
+def _escaped(value: Any, table: dict[int, str]) -> Any:
+    if isinstance(value, str):
+        return value.translate(table)
+    if isinstance(value, dict):
+        return {_escaped(key, table): _escaped(inner, table) for key, inner in value.items()}
+    return [_escaped(inner, table) for inner in value] if isinstance(value, list | tuple) else value
+
+
+def _inset(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """A trace takes several lines for people: none of them can be taken for an event of its own."""
+    if "exception" in event:
+        event["exception"] = "    | " + event["exception"].replace("\n", "\n    | ")
+    return event
 
 
 def set_up(level: str = "INFO", form: str = "auto") -> None:
@@ -32,8 +51,10 @@ def set_up(level: str = "INFO", form: str = "auto") -> None:
         structlog.processors.format_exc_info,
         _no_forged_lines,
     ]
-    last: Processor = (
-        structlog.dev.ConsoleRenderer() if human else structlog.processors.JSONRenderer(ensure_ascii=False)
+    last: list[Processor] = (
+        [_inset, structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+        if human
+        else [structlog.processors.JSONRenderer(ensure_ascii=False)]
     )
     structlog.configure(
         processors=[structlog.stdlib.filter_by_level, *shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
@@ -43,7 +64,7 @@ def set_up(level: str = "INFO", form: str = "auto") -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared, processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, last]
+            foreign_pre_chain=shared, processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last]
         )
     )
     root = logging.getLogger()

@@ -108,6 +108,9 @@ class Settings(BaseModel):
     predict_rate_limit: Annotated[
         str, Field(description="Photos per key or address", json_schema_extra=_used_by("serve"))
     ] = "120/minute"
+    feedback_rate_limit: Annotated[
+        str, Field(description="Words on answers per key or address", json_schema_extra=_used_by("serve"))
+    ] = "120/minute"
     cors_origins: Annotated[
         str,
         Field(
@@ -139,9 +142,90 @@ class Settings(BaseModel):
             json_schema_extra=_used_by("serve"),
         ),
     ] = 1.0
+    drain_seconds: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=600,
+            description="How long a service that was told to stop still answers, with /ready at 503, for load balancers to see it",
+            json_schema_extra=_used_by("serve"),
+        ),
+    ] = 0.0
     session_hours: Annotated[
         int, Field(ge=1, le=24 * 90, description="How long a page login lasts", json_schema_extra=_used_by("serve"))
     ] = 24 * 14
+    consent_required: Annotated[
+        bool,
+        Field(
+            description="true: train only on photos whose sender agreed; false: on all but those whose sender refused",
+            json_schema_extra=_used_by("data"),
+        ),
+    ] = False
+    review_random_share: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=1,
+            description="Share of all answers that reviewers see whatever they are, so that the measured accuracy is honest",
+            json_schema_extra=_used_by("serve", "predict"),
+        ),
+    ] = 0.05
+    review_second_share: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=1,
+            description="Share of reviewed photos that a second reviewer judges blind",
+            json_schema_extra=_used_by("serve"),
+        ),
+    ] = 0.05
+    review_lease_minutes: Annotated[
+        int,
+        Field(
+            ge=1, le=24 * 60, description="How long a reviewer has a photo in hand", json_schema_extra=_used_by("serve")
+        ),
+    ] = 10
+    location_decimals: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=6,
+            description="Decimals of degrees that a position is rounded to before it is kept; 2: about 1 km",
+            json_schema_extra=_used_by("serve", "predict"),
+        ),
+    ] = 2
+    keep_photos_days: Annotated[
+        int,
+        Field(
+            ge=0,
+            description="Days after which photos and answers go that no label needs (daily, or by 'leafloop data purge'); 0: never",
+            json_schema_extra=_used_by("serve", "data"),
+        ),
+    ] = 0
+    keep_labels_days: Annotated[
+        int,
+        Field(
+            ge=0,
+            description="Days after which purge takes away labels that no snapshot holds; 0: never",
+            json_schema_extra=_used_by("serve", "data"),
+        ),
+    ] = 0
+    keep_feedback_days: Annotated[
+        int,
+        Field(
+            ge=0,
+            description="Days after which purge takes away words that their author replaced or withdrew; 0: with their answer",
+            json_schema_extra=_used_by("serve", "data"),
+        ),
+    ] = 0
+    keep_audit_days: Annotated[
+        int,
+        Field(
+            ge=0,
+            description="Days after which purge takes away audit entries (never those of a login still in force); 0: never",
+            json_schema_extra=_used_by("serve", "data"),
+        ),
+    ] = 0
 
     trainer_python: Annotated[
         Path | None,
@@ -156,7 +240,7 @@ class Settings(BaseModel):
     def _absolute(cls, path: Path | None) -> Path | None:
         return None if path is None else path.expanduser().absolute()
 
-    @field_validator("rate_limit", "predict_rate_limit")
+    @field_validator("rate_limit", "predict_rate_limit", "feedback_rate_limit")
     @classmethod
     def _rate(cls, text: str) -> str:
         if not re.fullmatch(r"[1-9]\d*/(second|minute|hour|day)", text):

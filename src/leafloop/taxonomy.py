@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,15 @@ class Advice(BaseModel):
     texts: dict[str, dict[str, str]] = Field(default_factory=dict)
 
 
+class Names(BaseModel):
+    """What crop and disease are called in another language."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    crop: str
+    disease: str
+
+
 class _File(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -46,6 +55,7 @@ class _File(BaseModel):
     version: str
     crop: str
     disease: str
+    called: dict[str, Names] = Field(default_factory=dict)
     classes: tuple[LeafClass, ...] = Field(min_length=1, max_length=1000)
     advice: Advice
 
@@ -69,6 +79,7 @@ class Taxonomy:
     disease: str
     classes: tuple[LeafClass, ...]
     advice: Advice
+    called: dict[str, Names] = field(default_factory=dict)
 
     @cached_property
     def class_names(self) -> tuple[str, ...]:
@@ -87,6 +98,12 @@ class Taxonomy:
                 f"'{name[:64]}' is not a class of {self.name}. The classes are: {', '.join(self.class_names)}."
             ) from None
 
+    def crop_in(self, language: str) -> str:
+        return self.called[language].crop if language in self.called else self.crop
+
+    def disease_in(self, language: str) -> str:
+        return self.called[language].disease if language in self.called else self.disease
+
     def title(self, class_id: int, language: str = "en") -> str:
         titles = self.classes[class_id].title
         return titles.get(language) or titles.get("en") or self.classes[class_id].name
@@ -100,6 +117,7 @@ class Taxonomy:
         fields = ("name", "version", "crop", "disease")
         return {
             **{f: getattr(self, f) for f in fields},
+            "called": {language: names.model_dump() for language, names in self.called.items()},
             "classes": [c.model_dump() for c in self.classes],
             "advice": self.advice.model_dump(),
         }
@@ -112,7 +130,7 @@ class Taxonomy:
         except ValidationError as error:
             places = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'file'}: {e['msg']}" for e in error.errors()[:5])
             raise TaxonomyInvalid(f"{where} cannot be used: {places}.") from None
-        return cls(file.name, file.version, file.crop, file.disease, file.classes, file.advice)
+        return cls(file.name, file.version, file.crop, file.disease, file.classes, file.advice, file.called)
 
 
 class _PlainLoader(yaml.SafeLoader):
@@ -124,12 +142,22 @@ class _PlainLoader(yaml.SafeLoader):
         return super().compose_node(parent, index)
 
 
+def read_plain(text: str) -> Any:
+    """Plain data out of YAML: no tags, no aliases, no depth that a page of text has not. Raises `yaml.YAMLError`."""
+    try:
+        return yaml.load(text, Loader=_PlainLoader)  # noqa: S506 (a SafeLoader, stricter)
+    except RecursionError:
+        raise yaml.YAMLError("it is nested too deep") from None
+    except (ValueError, TypeError, LookupError, AttributeError) as error:  # a number, date or truth value that is none
+        raise yaml.YAMLError(f"it holds a value that cannot be read ({error})") from None
+
+
 def load(path: Path = BUILT_IN) -> Taxonomy:
     """Read a taxonomy file. Raises `TaxonomyInvalid` when it is absent, too large, not plain YAML, or inconsistent."""
     try:
         if path.stat().st_size > MAX_BYTES:
             raise TaxonomyInvalid(f"{path} is larger than {MAX_BYTES} bytes. A class set is a page of text.")
-        data = yaml.load(path.read_text("utf-8"), Loader=_PlainLoader)  # noqa: S506 (a SafeLoader, stricter)
+        data = read_plain(path.read_text("utf-8"))
     except OSError as error:
         raise TaxonomyInvalid(f"{path} cannot be read ({error.strerror}). Check LEAFLOOP_TAXONOMY.") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:

@@ -93,7 +93,11 @@ def start(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Star
         ) -> Service:
             home = str(tmp_path_factory.mktemp("home"))
             # Many tests ask quickly; those about limits set their own.
-            generous = {"LEAFLOOP_RATE_LIMIT": "100000/minute", "LEAFLOOP_PREDICT_RATE_LIMIT": "100000/minute"}
+            generous = {
+                "LEAFLOOP_RATE_LIMIT": "100000/minute",
+                "LEAFLOOP_PREDICT_RATE_LIMIT": "100000/minute",
+                "LEAFLOOP_FEEDBACK_RATE_LIMIT": "100000/minute",
+            }
             told = settings.load({"LEAFLOOP_HOME": home, **generous, **environment}, dotenv=None)
             parts = open_parts(told, bundled=bundled)
             app = create_app(told, parts=parts)

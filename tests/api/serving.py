@@ -1,4 +1,4 @@
-"""Runs an ASGI application under a real uvicorn on a free port, in a thread of the test's own process."""
+"""Runs an ASGI application under a real uvicorn, as `leafloop serve` has it, on a free port, in a thread of the test's process."""
 
 from __future__ import annotations
 
@@ -12,14 +12,22 @@ from typing import Any
 import httpx
 import uvicorn
 
+from leafloop.api import connections
+from leafloop.api.deadlines import Deadlines
+from leafloop.api.descriptors import Room
+from leafloop.cli.foreground import listen
+
 START_S = 60.0
 
 
 @contextmanager
-def served(app: Any) -> Iterator[str]:
+def served(app: Any, *, deadlines: Deadlines | None = None, room: Room | None = None) -> Iterator[str]:
     """The address at which `app` answers; it is stopped at the end, with its lifespan."""
-    listener = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=5, server_header=False))
+    listener = listen("127.0.0.1", 0)
+    http = connections.protocol(room or Room(threads=32), deadlines)
+    server = uvicorn.Server(
+        uvicorn.Config(app, http=http, ws="none", log_config=None, timeout_graceful_shutdown=5, server_header=False)
+    )
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
     end = time.monotonic() + START_S

@@ -85,6 +85,8 @@ def test_an_older_clients_rollback_names_a_version_and_no_reason(two_models: Ser
         ({"version": "1", "reason": "  "}, 422, "request_invalid"),
         ({"version": "", "reason": "x"}, 422, "request_invalid"),
         ({"version": True, "reason": "x"}, 422, "request_invalid"),
+        ({"version": "1", "reason": "a\x00b"}, 422, "request_invalid"),
+        ({"version": "1\x00", "reason": "x"}, 422, "request_invalid"),
     ],
 )
 def test_a_promotion_that_cannot_be_is_refused(

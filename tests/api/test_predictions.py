@@ -5,11 +5,23 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 from tests.api import shapes
 from tests.api.conftest import SICK, Service, jpeg
 from tests.tiny_models import BANANA
 
+from leafloop.learning.review import worth
 from leafloop.storage import audit
+from leafloop.storage.tables import (
+    Feedback,
+    PhotoSide,
+    Prediction,
+    Review,
+    Snapshot,
+    SnapshotPhoto,
+    SplitGroup,
+    TrainingData,
+)
 
 PREDICTIONS = "/api/v1/db/predictions"
 ONE = PREDICTIONS + "/{prediction_id}"
@@ -158,7 +170,7 @@ def test_what_a_model_wrote_and_who_sent_it_stays_as_it_is(service: Service, cha
 
 @pytest.mark.parametrize(
     "change",
-    ["{}", '{"nonsense": 1}', "[]", '{"consent": "perhaps"}', '{"user_location": "a\\u0000b"}', '{"user_location": 5}',
+    ["{}", '{"nonsense": 1}', "[]", '{"consent": "perhaps"}', '{"consent": 0}', '{"user_location": "a\\u0000b"}', '{"user_location": 5}',
      '{"metadata": {"a": NaN}}', '{"metadata": {"a": "\\u0000"}}', '{"metadata": {"a": "\\ud800"}}', '{"metadata": "x"}',
      '{"metadata": {"a": "' + "x" * 20_000 + '"}}'],
 )  # fmt: skip
@@ -174,7 +186,7 @@ def test_deleting_takes_the_answer_and_the_photo_and_is_on_record(service: Servi
     url = f"{PREDICTIONS}/{prediction_id}"
     key = service.client.get(url + "/photo", headers=headers).headers["etag"].strip('"')
     assert service.parts.blobs.has(key)
-    assert service.client.delete(url, headers=headers).json() == {"ok": True, "deleted": prediction_id}
+    assert service.client.delete(url, headers=headers).json() == {"ok": True, "deleted": prediction_id, "kept": []}
     assert not service.parts.blobs.has(key)
     for path in ("", "/photo"):
         assert service.client.get(url + path, headers=headers).status_code == 404
@@ -193,3 +205,102 @@ def test_deleting_one_of_two_answers_leaves_the_photo_that_both_are_about(servic
 def test_without_keys_the_open_service_sees_what_it_was_sent(open_service: Service) -> None:
     prediction_id = open_service.predict().json()["prediction_id"]
     assert open_service.client.get(f"{PREDICTIONS}/{prediction_id}").status_code == 200
+
+
+def test_what_a_frozen_snapshot_holds_stays_and_the_deletion_says_where_and_why(service: Service) -> None:
+    prediction_id, headers = sent(service, "maria", user_id="maria.santos"), service.key("field", "maria")
+    snapshot, label_id = _freeze(service, prediction_id)
+    url = f"{PREDICTIONS}/{prediction_id}"
+    key = service.client.get(url + "/photo", headers=headers).headers["etag"].strip('"')
+    body = service.client.delete(url, headers=headers).json()
+    shapes.check(service.client, "DELETE", ONE, body)
+    assert [(kept["what"], kept["snapshots"]) for kept in body["kept"]] == [
+        ("photo", [snapshot]),
+        ("label", [snapshot]),
+    ]
+    assert "frozen snapshot" in body["kept"][0]["why"]
+    assert service.parts.blobs.has(key)
+    with service.parts.ledger.reading() as session:
+        label = session.get_one(TrainingData, label_id)
+        assert (label.photo_id, label.is_validated) == (None, False)  # it goes into no new snapshot
+    ((_, _, detail),) = actions(service, prediction_id)
+    assert detail["feedback"][0]["correct_class_name"] == BANANA.class_names[SICK]
+    assert detail["labels"][0]["id"] == label_id
+    assert detail["kept"] == body["kept"]
+    assert "my own words" not in str(detail)
+
+
+def test_a_label_that_no_snapshot_names_goes_with_its_answer(service: Service) -> None:
+    prediction_id, headers = sent(service, "maria"), service.key("field", "maria")
+    _, label_id = _freeze(service, prediction_id, snapshot=False)
+    assert service.client.delete(f"{PREDICTIONS}/{prediction_id}", headers=headers).json()["kept"] == []
+    with service.parts.ledger.reading() as session:
+        assert session.get(TrainingData, label_id) is None
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+def test_the_other_of_two_answers_of_one_photo_keeps_the_label_that_its_review_means(
+    service: Service, frozen: bool
+) -> None:
+    data = jpeg((SICK, (20, 20, 90 + frozen, 99)))
+    first, second = (
+        str(service.predict(data, headers=service.key("field", name), user_id=name).json()["prediction_id"])
+        for name in ("maria", "pedro")
+    )
+    _freeze(service, first, snapshot=frozen)
+    with service.parts.ledger.transaction() as session:
+        item = worth.enqueue(session, second, [worth.Reason("random")])
+        assert item is not None
+        item.state = "done"
+        found = {"outcome": "diseased", "class_id": SICK, "class_name": BANANA.class_names[SICK], "boxes": None}
+        review = Review(item_id=item.id, prediction_id=second, decision="correct", **found)
+        session.add(review)
+        session.flush()
+        image_hash, review_id = session.get_one(Prediction, second).image_hash, review.id
+    service.client.delete(f"{PREDICTIONS}/{first}", headers=service.key("field", "maria"))
+    with service.parts.ledger.reading() as session:
+        (label,) = session.scalars(select(TrainingData).where(TrainingData.image_hash == image_hash)).all()
+        assert (label.source_id, label.is_validated, label.user_id) == (review_id, True, "pedro")
+        assert (label.class_name, label.strength) == (BANANA.class_names[SICK], "weak")
+    service.client.delete(f"{PREDICTIONS}/{second}", headers=service.key("field", "pedro"))
+    with service.parts.ledger.reading() as session:
+        left = session.scalars(select(TrainingData.is_validated).where(TrainingData.image_hash == image_hash)).all()
+    assert left == ([False] if frozen else [])
+
+
+def test_a_position_that_is_set_right_is_rounded_too(service: Service) -> None:
+    prediction_id, headers = sent(service, "maria"), service.key("field", "maria")
+    change = {"user_location": "14.599512, 120.984222"}
+    service.client.patch(f"{PREDICTIONS}/{prediction_id}", headers=headers, json=change)
+    now = service.client.get(f"{PREDICTIONS}/{prediction_id}", headers=headers).json()
+    assert now["user_location"] == "14.60, 120.98"
+    assert "599512" not in str(actions(service, prediction_id))
+
+
+def _freeze(service: Service, prediction_id: str, *, snapshot: bool = True) -> tuple[str, str]:
+    """A word, a review, a label, and a snapshot that names the photo: (the snapshot's hash, the label's id)."""
+    name = prediction_id.replace("-", "").ljust(64, "0")
+    with service.parts.ledger.transaction() as session:
+        answer = session.get_one(Prediction, prediction_id)
+        said = {"is_correct": False, "correct_class_name": BANANA.class_names[SICK], "user_comment": "my own words"}
+        session.add(Feedback(prediction_id=prediction_id, feedback_source="api", **said))
+        item = worth.enqueue(session, prediction_id, [worth.Reason("correction")])
+        assert item is not None
+        review = Review(item_id=item.id, prediction_id=prediction_id, decision="accept", comment="my own words")
+        session.add(review)
+        session.flush()
+        label = TrainingData(
+            photo_id=answer.photo_id, image_path=answer.image_path, image_hash=answer.image_hash, source="feedback",
+            source_id=review.id, user_id=answer.user_id, is_validated=True,
+        )  # fmt: skip
+        session.add(label)
+        if snapshot:
+            facts: dict[str, Any] = {"photos": 1, "splits": {}, "options": {}, "report": {}, "parts": []}
+            session.add_all([Snapshot(hash=name, actor="cli", **facts), SplitGroup(id=answer.image_hash, split="test")])
+            session.flush()
+            session.add(PhotoSide(image_hash=answer.image_hash, group_id=answer.image_hash, split="test"))
+            session.flush()
+            where = {"image_hash": answer.image_hash, "stored_sha256": answer.image_path, "group_id": answer.image_hash}
+            session.add(SnapshotPhoto(snapshot_hash=name, split="test", **where))
+        session.flush()
+        return name, label.id

@@ -27,11 +27,15 @@ EVERY_CLASS = [kind for kind in classes() if kind.__module__ == "leafloop.errors
 STATUS = {  # what clients may rely on, written down a second time
     "error": 500, "photo_rejected": 422, "empty": 422, "not_an_image": 415, "unsupported_type": 415, "undecodable": 422,
     "too_many_pixels": 413, "too_many_bytes": 413, "too_small": 422, "bad_shape": 422, "bundle_rejected": 409,
+    "dataset_rejected": 422, "snapshot_rejected": 409, "review_conflict": 409, "upload_conflict": 409, "still_in_use": 409,
+    "label_conflict": 409,
     "training_failed": 500, "taxonomy_invalid": 500, "configuration_invalid": 500, "access_denied": 403,
     "key_missing": 401, "key_invalid": 401,
-    "role_too_low": 403, "cross_site_request": 403, "request_rejected": 422, "request_invalid": 422,
-    "idempotency_conflict": 422, "not_found": 404, "not_editable": 409, "promotion_conflict": 409, "rate_limited": 429,
-    "unavailable": 503, "overloaded": 503, "database_unavailable": 503, "database_busy": 503, "schema_unknown": 503,
+    "role_too_low": 403, "cross_site_request": 403, "other_login": 403, "request_rejected": 422, "request_invalid": 422,
+    "idempotency_conflict": 422, "not_found": 404, "not_editable": 409, "promotion_conflict": 409, "request_timeout": 408,
+    "tus_version_unknown": 412,
+    "rate_limited": 429,
+    "unavailable": 503, "overloaded": 503, "connections_taken": 503, "stopping": 503, "database_unavailable": 503, "database_busy": 503, "schema_unknown": 503,
     "storage_error": 503, "storage_full": 507, "read_only": 503, "blob_missing": 500, "blob_corrupt": 500,
     "model_unavailable": 503,
 }  # fmt: skip
@@ -94,7 +98,7 @@ def test_what_is_the_operators_business_is_not_told_to_callers(
     failing: Service, kind: type[errors.LeafloopError]
 ) -> None:
     told = failing.client.get(f"/fails/{kind.code}?secret=true").text
-    if kind.code not in ("error", "overloaded", "model_unavailable"):  # their words are written for callers
+    if kind.code not in ("error", "overloaded", "stopping", "model_unavailable"):  # their words are written for callers
         assert "hunter2" not in told
         assert "/srv/secret" not in told
 
@@ -118,6 +122,10 @@ def test_an_address_that_is_not_there_and_a_method_that_is_not_taken(failing: Se
     answer = failing.client.put("/api/v1/predict")
     assert document(answer)["code"] == "method_not_allowed"
     assert answer.headers["allow"] == "POST"
+    several = failing.client.request("TRACE", f"/api/v1/db/predictions/{'0' * 36}", headers={"Cookie": "leafloop=x"})
+    assert document(several)["code"] == "method_not_allowed"
+    assert several.headers["allow"] == "DELETE, GET, PATCH"
+    assert "leafloop=x" not in several.text
 
 
 def test_parameters_that_do_not_fit_are_named_and_not_repeated(failing: Service) -> None:
@@ -133,9 +141,9 @@ def test_a_json_body_that_is_none_or_too_large_is_refused(service: Service) -> N
     headers = {**service.key("operator"), "Content-Type": "application/json"}
     answer = service.client.post("/api/v1/mlops/promote", content=b"{broken", headers=headers)
     assert document(answer)["code"] == "request_invalid"
-    answer = service.client.post("/api/v1/mlops/promote", content=b'{"version": "' + b"1" * 70_000, headers=headers)
+    answer = service.client.post("/api/v1/mlops/promote", content=b'{"version": "' + b"1" * 270_000, headers=headers)
     assert document(answer)["code"] == "too_many_bytes"
-    assert "64 KiB" in answer.json()["detail"]
+    assert "256 KiB" in answer.json()["detail"]
 
 
 def test_a_browser_at_a_page_gets_words_and_a_program_at_a_call_gets_the_document(failing: Service) -> None:

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from tests.journeys.conftest import Service
+from tests.service import Service
 
 from leafloop.simulation import leaves
 from leafloop.vision.bundle import open_bundle, write_bundle

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,8 @@ from sqlalchemy import func, select
 from tests import tiny_models
 
 from leafloop.learning import registry
-from leafloop.live.answering import Sender, Submission
+from leafloop.live.answering import Answering, Sender, Submission
+from leafloop.live.once import patiently
 from leafloop.live.parts import Parts, open_parts
 from leafloop.settings import Settings
 from leafloop.storage.tables import Photo, Prediction
@@ -86,7 +87,8 @@ def picture(colour: int | None = RED, *, form: str = "PNG", **save: Any) -> byte
 
 
 def send(parts: Parts, data: bytes | None = None, sender: Sender = FE, **fields: Any) -> dict[str, Any]:
-    return parts.answering.answer(Submission(picture() if data is None else data, **fields), sender)
+    submission = Submission(picture() if data is None else data, **fields)
+    return patiently(lambda: parts.answering.answer(submission, sender))
 
 
 def kept(parts: Parts) -> tuple[int, int, int]:
@@ -115,3 +117,23 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     monkeypatch.setattr(Reader, "read", counted)
     return looked
+
+
+class Shutter:
+    """An object store with something between the caller and the store."""
+
+    def __init__(
+        self, parts: Parts, before: Callable[[], None] = lambda: None, after: Callable[[], None] = lambda: None
+    ) -> None:
+        self._put, self._before, self._after = parts.blobs.put, before, after
+        self.has, self.refuse_when_away = parts.blobs.has, parts.blobs.refuse_when_away
+
+    def put(self, data: bytes) -> str:
+        self._before()
+        key = self._put(data)
+        self._after()
+        return key
+
+
+def answering_with(parts: Parts, blobs: Any, max_waiting: int = 16) -> Answering:
+    return Answering(parts.ledger, blobs, parts.serving, parts.decoders, max_waiting)

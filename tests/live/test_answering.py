@@ -5,25 +5,23 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from PIL import Image
 from prometheus_client import REGISTRY
-from sqlalchemy import select, update
-from tests.live.conftest import FE, RED, kept, picture, send
+from sqlalchemy import select
+from tests.live.conftest import FE, RED, Shutter, answering_with, kept, picture, send
 
 from leafloop.errors import (
+    DatabaseUnavailable,
     EmptyUpload,
-    IdempotencyConflict,
     LeafloopError,
     ModelUnavailable,
     NotAnImage,
@@ -34,7 +32,7 @@ from leafloop.errors import (
     Unavailable,
 )
 from leafloop.live import once
-from leafloop.live.answering import Answering, Sender, Submission
+from leafloop.live.answering import Submission
 from leafloop.live.parts import Parts, open_parts
 from leafloop.settings import Settings
 from leafloop.storage import predictions
@@ -42,26 +40,6 @@ from leafloop.storage.tables import IdempotencyKey, Prediction
 from leafloop.vision.bundle import Bundle
 
 WAIT = 20  # seconds: far more than any step here takes, far less than a hung test run
-
-
-class Shutter:
-    """An object store with something between the caller and the store."""
-
-    def __init__(
-        self, parts: Parts, before: Callable[[], None] = lambda: None, after: Callable[[], None] = lambda: None
-    ) -> None:
-        self._put, self._before, self._after = parts.blobs.put, before, after
-        self.has = parts.blobs.has
-
-    def put(self, data: bytes) -> str:
-        self._before()
-        key = self._put(data)
-        self._after()
-        return key
-
-
-def answering_with(parts: Parts, blobs: Any, max_waiting: int = 16) -> Answering:
-    return Answering(parts.ledger, blobs, parts.serving, parts.limits, max_waiting)
 
 
 def raising(error: BaseException) -> Callable[[], None]:
@@ -264,114 +242,6 @@ def test_without_a_model_nothing_is_acknowledged(settings: Settings, tmp_path: P
         assert kept(parts) == (0, 0, 0)
 
 
-# One answer for one key
-
-
-def test_fifty_at_once_get_one_answer_one_row_and_one_look(parts: Parts, reads: list[str]) -> None:
-    parts.serving.current()
-    with ThreadPoolExecutor(50) as pool:
-        bodies = list(pool.map(lambda _: send(parts, idempotency_key="k1"), range(50)))
-    assert all(body == bodies[0] for body in bodies)
-    assert kept(parts) == (1, 1, 1)
-    assert reads == ["rgb"]
-    assert send(parts, idempotency_key="k1", file_name="renamed.jpg") == bodies[0]
-
-
-def test_two_processes_at_once_give_one_answer_and_one_row(parts: Parts) -> None:
-    (parts.settings.home / "photo.png").write_bytes(picture())
-    program = """
-import sys, json, pathlib, concurrent.futures
-from leafloop import log
-from leafloop.live.answering import Sender, Submission
-from leafloop.live.parts import open_parts
-from leafloop.settings import Settings
-log.set_up("ERROR")
-home = pathlib.Path(sys.argv[1])
-with open_parts(Settings(home=home, inference_threads=1, precision="f32"), bundled=home) as parts:
-    parts.serving.current()
-    print("ready", flush=True)
-    sys.stdin.readline()
-    photo = Submission((home / "photo.png").read_bytes(), idempotency_key="k1")
-    with concurrent.futures.ThreadPoolExecutor(4) as pool:
-        for body in pool.map(lambda _: parts.answering.answer(photo, Sender("fekey123", "field")), range(4)):
-            print(json.dumps(body, sort_keys=True), flush=True)
-"""
-    command = [sys.executable, "-c", program, str(parts.settings.home)]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    both = [subprocess.Popen(command, **pipes) for _ in range(2)]  # type: ignore[call-overload]
-    try:
-        assert [process.stdout.readline() for process in both] == ["ready\n"] * 2
-        for process in both:
-            process.stdin.write("go\n")
-            process.stdin.flush()
-        said = [line for process in both for line in process.communicate(timeout=60)[0].splitlines()]
-    finally:
-        for process in both:
-            process.kill()
-            process.wait(WAIT)
-    assert len(said) == 8
-    assert len(set(said)) == 1
-    assert kept(parts) == (1, 1, 1)
-
-
-def test_a_key_used_for_another_photo_or_another_form_is_a_conflict(parts: Parts) -> None:
-    first = send(parts, idempotency_key="k1")
-    for data, fields in ((picture(None), {}), (picture(), {"group": "plot 3"})):
-        with pytest.raises(IdempotencyConflict):
-            send(parts, data, idempotency_key="k1", **fields)
-    assert send(parts, idempotency_key="k1") == first
-    assert kept(parts)[:2] == (1, 1)
-
-
-def test_two_senders_may_use_the_same_key_and_never_see_each_others_answer(parts: Parts) -> None:
-    bodies = [send(parts, sender=Sender(key, "field"), idempotency_key="k1") for key in ("fekey123", "anakey12", None)]
-    assert len({body["prediction_id"] for body in bodies}) == 3
-    assert kept(parts) == (3, 3, 1)  # three rows each, and the photo's bytes once
-
-
-def test_without_a_key_each_sending_is_an_answer_of_its_own(parts: Parts) -> None:
-    assert send(parts)["prediction_id"] != send(parts)["prediction_id"]
-    assert kept(parts) == (2, 2, 1)
-
-
-@pytest.fixture
-def quick_lease(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(once, "LEASE", timedelta(seconds=0.5))
-
-
-@pytest.mark.usefixtures("quick_lease")
-def test_the_claim_of_a_process_that_was_killed_is_taken_over(parts: Parts) -> None:
-    with parts.ledger.transaction() as session:
-        sent = Submission(picture(), user_id="fe")
-        session.add(IdempotencyKey(scope="fekey123", key="k1", fingerprint=sent.fingerprint, claim_token="dead"))
-    began = time.monotonic()
-    body = send(parts, idempotency_key="k1")
-    assert time.monotonic() - began > 0.3
-    assert send(parts, idempotency_key="k1") == body
-    assert kept(parts)[:2] == (1, 1)
-
-
-def test_one_who_was_overtaken_writes_nothing_and_gives_the_others_answer(parts: Parts) -> None:
-    theirs = {"prediction_id": "theirs"}
-
-    def steal() -> None:
-        with parts.ledger.transaction() as session:
-            session.execute(update(IdempotencyKey).values(claim_token="thief", answer=theirs))
-
-    slow = answering_with(parts, Shutter(parts, after=steal))
-    assert slow.answer(Submission(picture(), idempotency_key="k1"), FE) == theirs
-    assert kept(parts)[:2] == (0, 0)
-
-
-def test_a_twin_that_takes_too_long_is_told_to_come_again(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(once, "WAIT_S", 0.3)
-    with parts.ledger.transaction() as session:
-        sent = Submission(picture(), user_id="fe")
-        session.add(IdempotencyKey(scope="fekey123", key="k1", fingerprint=sent.fingerprint, claim_token="slow"))
-    with pytest.raises(Overloaded, match="still under way"):
-        send(parts, idempotency_key="k1")
-
-
 # How many at once
 
 
@@ -404,7 +274,7 @@ def test_beyond_the_places_a_photo_is_refused_at_once_and_keeps_nothing(parts: P
                 busy.answer(Submission(picture(), idempotency_key=key), FE)
         with pytest.raises(Overloaded):
             busy.debug(picture())
-        assert time.monotonic() - began < 1
+        assert time.monotonic() - began < 4  # a writer's wait for the lock would be 5 s, each time
         gate.opened.set()
         assert len({future.result(WAIT)["prediction_id"] for future in under_way}) == 2
     with parts.ledger.reading() as session:
@@ -417,7 +287,8 @@ def test_a_twin_that_waits_takes_no_place(parts: Parts, gate: Gate) -> None:
     with ThreadPoolExecutor(8) as pool:
         first = pool.submit(busy.answer, Submission(picture(), idempotency_key="k1"), FE)
         assert gate.held.acquire(timeout=WAIT)
-        twins = [pool.submit(busy.answer, Submission(picture(), idempotency_key="k1"), FE) for _ in range(5)]
+        twin = partial(busy.answer, Submission(picture(), idempotency_key="k1"), FE)
+        twins = [pool.submit(once.patiently, twin) for _ in range(5)]
         other = pool.submit(busy.answer, Submission(picture()), FE)
         assert gate.held.acquire(timeout=WAIT)  # the second place was free for another photo
         gate.opened.set()
@@ -431,3 +302,19 @@ def test_a_photo_that_fails_gives_its_place_back(parts: Parts) -> None:
         with pytest.raises(NotAnImage):
             small.answer(Submission(b"no"), FE)
     small.answer(Submission(picture()), FE)
+
+
+def test_a_claim_that_could_not_be_let_go_holds_nobody_up(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone(*_: object, **__: object) -> None:
+        raise DatabaseUnavailable
+
+    with monkeypatch.context() as away:
+        away.setattr("leafloop.live.rows.record", gone)
+        away.setattr("leafloop.storage.idempotency.release", gone)
+        with pytest.raises(DatabaseUnavailable):
+            send(parts, idempotency_key="k1")
+    began = time.monotonic()
+    body = send(parts, idempotency_key="k1")
+    assert time.monotonic() - began < once.LEASE.total_seconds() / 2
+    assert send(parts, idempotency_key="k1") == body
+    assert kept(parts) == (1, 1, 1)

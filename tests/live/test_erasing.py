@@ -39,7 +39,8 @@ def _record(ledger: Ledger, blobs: LocalBlobs, data: bytes) -> str:
 
 def _delete(ledger: Ledger, blobs: LocalBlobs, prediction_id: str) -> None:
     with ledger.transaction() as session:
-        keys = predictions.delete(session, prediction_id) or []
+        gone = predictions.delete(session, prediction_id)
+    keys = gone.objects if gone else []
     erasing.remove_objects(ledger, blobs, keys)
 
 
@@ -56,7 +57,8 @@ def test_an_object_that_was_named_again_before_its_removal_stays(ledger: Ledger,
     blobs = LocalBlobs(tmp_path / "blobs")
     known = _record(ledger, blobs, b"leaf")
     with ledger.transaction() as session:
-        keys = predictions.delete(session, known) or []
+        gone = predictions.delete(session, known)
+    keys = gone.objects if gone else []
     _record(ledger, blobs, b"leaf")
     erasing.remove_objects(ledger, blobs, keys)
     assert list(blobs.keys()) == keys

@@ -8,8 +8,11 @@ import os
 import shutil
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -23,6 +26,7 @@ from leafloop.errors import (
     StorageFull,
 )
 from leafloop.storage.blobs import BlobStore, LocalBlobs, open_blobs
+from leafloop.storage.folder import RESERVE_BYTES
 
 
 def test_what_is_put_comes_back_under_the_hash_of_its_bytes(blobs: BlobStore) -> None:
@@ -127,6 +131,87 @@ def test_a_rotten_object_is_never_served_and_a_second_upload_heals_it(tmp_path: 
         blobs.get(key)
     blobs.put(b"x" * 1000)
     assert blobs.get(key) == b"x" * 1000
+
+
+def _rotten(tmp_path: Path) -> tuple[LocalBlobs, str, Path]:
+    blobs = LocalBlobs(tmp_path)
+    key = blobs.put(b"x" * 1000)
+    path = next(tmp_path.glob(f"??/??/{key}"))
+    path.write_bytes(b"x" * 999 + b"y")
+    return blobs, key, path
+
+
+def test_a_rotten_object_is_set_aside_and_stays_rotten_until_its_bytes_come_from_somewhere(tmp_path: Path) -> None:
+    blobs, key, path = _rotten(tmp_path)
+    for look in (blobs.get, blobs.verify, blobs.get):
+        with pytest.raises(BlobCorrupt):
+            look(key)
+    assert not blobs.has(key)
+    assert list(blobs.keys()) == []
+    assert [left.name for left in path.parent.iterdir()] == [f"{key}.rotten"]
+    path.write_bytes(b"x" * 1000)
+    assert blobs.get(key) == b"x" * 1000
+    blobs.put(b"x" * 1000)
+    assert [left.name for left in path.parent.iterdir()] == [key]
+
+
+def test_deleting_takes_what_was_set_aside_along(tmp_path: Path) -> None:
+    blobs, key, path = _rotten(tmp_path)
+    with pytest.raises(BlobCorrupt):
+        blobs.get(key)
+    blobs.delete(key)
+    assert list(path.parent.iterdir()) == []
+
+
+def test_an_object_that_is_healed_while_it_is_set_aside_is_not_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blobs, key, path = _rotten(tmp_path)
+    set_aside = LocalBlobs._set_aside
+
+    def healed_first(self: LocalBlobs, *args: object) -> bytes:
+        blobs.put(b"x" * 1000)
+        return set_aside(self, *args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(LocalBlobs, "_set_aside", healed_first)
+    assert blobs.get(key) == b"x" * 1000
+    assert path.read_bytes() == b"x" * 1000
+
+
+def test_a_whole_object_that_a_crash_left_set_aside_is_taken_back(tmp_path: Path) -> None:
+    blobs = LocalBlobs(tmp_path)
+    key = blobs.put(b"leaf")
+    path = next(tmp_path.glob(f"??/??/{key}"))
+    path.rename(path.with_name(f"{key}.rotten"))
+    assert blobs.get(key) == b"leaf"
+    assert path.is_file()
+
+
+def test_photos_stop_before_the_reserve_of_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    blobs, disk = LocalBlobs(tmp_path), os.statvfs(tmp_path)
+
+    def with_free(size: int) -> Callable[[Path], SimpleNamespace]:
+        return lambda _: SimpleNamespace(f_blocks=disk.f_blocks, f_frsize=1, f_bavail=size)
+
+    monkeypatch.setattr(os, "statvfs", with_free(RESERVE_BYTES + 3))
+    with pytest.raises(StorageFull):
+        blobs.put(b"leaf")
+    monkeypatch.setattr(os, "statvfs", with_free(RESERVE_BYTES + 4))
+    assert blobs.get(blobs.put(b"leaf")) == b"leaf"
+
+
+def test_objects_are_listed_with_their_size_and_age(blobs: BlobStore) -> None:
+    key = blobs.put(b"leaf")
+    (stored,) = blobs.objects()
+    assert (stored.name, stored.bytes) == (key, 4)
+    assert abs(stored.modified - time.time()) < 120
+    assert list(blobs.drafts()) == []
+
+
+def test_what_is_whole_is_verified_and_what_is_not_there_is_missing(blobs: BlobStore) -> None:
+    blobs.verify(blobs.put(b"leaf"))
+    with pytest.raises(BlobMissing):
+        blobs.verify("a" * 64)
 
 
 def test_what_a_crash_left_half_written_is_no_object(tmp_path: Path) -> None:

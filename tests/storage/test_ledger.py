@@ -5,9 +5,13 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from prometheus_client import REGISTRY
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from tests.servers import PostgresServer, free_port
@@ -22,7 +26,7 @@ from leafloop.errors import (
     StorageFull,
 )
 from leafloop.storage import audit, keys
-from leafloop.storage.ledger import Ledger
+from leafloop.storage.ledger import OVERFLOW, POOL, POOL_WAIT_S, WRITERS, Ledger
 
 
 def _add(ledger: Ledger, key_id: str) -> None:
@@ -85,11 +89,44 @@ def test_a_locked_sqlite_is_busy_for_writers_and_open_for_readers(tmp_path: Path
     assert time.monotonic() - began < 1
     with pytest.raises(DatabaseBusy):
         _add(ledger, "aaaaaaaa")
-    assert 4 < time.monotonic() - began < 9
+    assert 4 < time.monotonic() - began < 20  # 5 s for the lock; not for ever
     other.execute("ROLLBACK")
     other.close()
     _add(ledger, "aaaaaaaa")
     ledger.close()
+
+
+def test_without_a_free_connection_of_ours_a_request_waits_a_little_and_is_refused_by_name(ledger: Ledger) -> None:
+    with ExitStack() as held:
+        for _ in range(POOL + OVERFLOW):
+            held.enter_context(ledger.reading()).execute(text("SELECT 1"))
+        assert REGISTRY.get_sample_value("leafloop_database_connections_in_use") == POOL + OVERFLOW
+        began = time.monotonic()
+        with pytest.raises(DatabaseUnavailable, match="connections to the database are taken"):
+            _ids(ledger)
+        assert POOL_WAIT_S - 0.5 < time.monotonic() - began < POOL_WAIT_S + 8
+    assert REGISTRY.get_sample_value("leafloop_database_connections_in_use") == 0
+    assert _ids(ledger) == set()
+
+
+def test_writers_who_wait_leave_connections_to_readers_and_the_one_too_many_is_refused(
+    ledger: Ledger, database_url: str
+) -> None:
+    others = Ledger(database_url)
+    with others.transaction() as session, ThreadPoolExecutor(WRITERS) as crowd:
+        keys.create(session, id="aaaaaaaa", role="field", label="", secret_sha256="0" * 64)
+        session.flush()
+        waiting = [crowd.submit(_add, ledger, "aaaaaaaa") for _ in range(WRITERS)]
+        time.sleep(0.5)
+        with pytest.raises(DatabaseUnavailable, match="connections to the database are taken"):
+            _add(ledger, "bbbbbbbb")
+        assert _ids(ledger) == set()
+        assert {type(writer.exception(30)) for writer in waiting} == {DatabaseBusy}
+        with pytest.raises(DatabaseBusy):
+            ledger.check_writes()
+    ledger.write_again()
+    ledger.check_writes()
+    others.close()
 
 
 def test_writers_at_once_all_get_their_turn(ledger: Ledger) -> None:
@@ -150,8 +187,38 @@ def test_a_frozen_server_is_unavailable_in_seconds_and_used_again_when_it_thaws(
     with postgres.frozen(), pytest.raises(DatabaseUnavailable):
         _ids(ledger)
     assert time.monotonic() - began < 20
-    assert _ids(ledger) == {"aaaaaaaa"}
+    assert _soon(lambda: _ids(ledger)) == {"aaaaaaaa"}
     ledger.close()
+
+
+def test_while_a_frozen_server_is_known_to_be_away_nobody_waits_for_it(
+    postgres: PostgresServer, postgres_url: str
+) -> None:
+    ledger = Ledger(postgres_url)
+    ledger.upgrade()
+    with postgres.frozen():
+        waits = sorted(_refused_after(ledger) for _ in range(20))
+    assert waits[15] < 0.5  # but for the first one, and for whoever tries again each second
+    assert _soon(lambda: _ids(ledger)) == set()
+    ledger.close()
+
+
+def _refused_after(ledger: Ledger) -> float:
+    began = time.monotonic()
+    with pytest.raises(DatabaseUnavailable):
+        _ids(ledger)
+    return time.monotonic() - began
+
+
+def _soon(look: Callable[[], set[str]], within: float = 10) -> set[str]:
+    """What `look` says as soon as the database answers again."""
+    end = time.monotonic() + within
+    while True:
+        try:
+            return look()
+        except DatabaseUnavailable:
+            assert time.monotonic() < end
+            time.sleep(0.1)
 
 
 def test_a_full_disk_is_said_and_what_was_kept_stays(tmp_path: Path) -> None:

@@ -23,6 +23,8 @@ from leafloop.storage.ledger import MIGRATIONS, Ledger
 from leafloop.storage.tables import Base
 
 ROOT = Path(__file__).resolve().parents[2]
+NEWEST = max(path.name[:4] for path in (MIGRATIONS / "versions").glob("[0-9]*.py"))
+NEXT = f"{int(NEWEST) + 1:04d}"
 
 
 def _fill(ledger: Ledger) -> None:
@@ -31,7 +33,25 @@ def _fill(ledger: Ledger) -> None:
     with ledger.transaction() as session:
         predictions.record_answer(session, photo, prediction)
         session.add(tables.Feedback(prediction_id=prediction.id, is_correct=True, feedback_source="api"))
-        session.add(tables.TrainingData(image_path="b" * 64, image_hash="a" * 64, source="feedback"))
+        item = tables.ReviewItem(prediction_id=prediction.id, priority=1.0, reasons=[])
+        session.add_all([item, tables.SplitGroup(id="a" * 64, split="test")])
+        session.flush()
+        session.add(tables.Review(item_id=item.id, prediction_id=prediction.id, decision="accept"))
+        label = tables.TrainingData(image_path="b" * 64, image_hash="a" * 64, source="feedback", split_group="a" * 64)
+        facts: dict[str, Any] = {"photos": 1, "splits": {"test": 1}, "options": {}, "report": {}, "parts": []}
+        session.add_all([label, tables.Snapshot(hash="d" * 64, actor="cli", **facts)])
+        session.flush()
+        session.add(tables.PhotoSide(image_hash="a" * 64, group_id="a" * 64, split="test"))
+        session.flush()
+        where = {"snapshot_hash": "d" * 64, "image_hash": "a" * 64, "stored_sha256": "b" * 64}
+        session.add(tables.SnapshotPhoto(**where, group_id="a" * 64, split="test"))
+        session.add(tables.Tombstone(image_hash="e" * 64, stored_sha256="e" * 64, reason="asked", actor="cli"))
+        upload = tables.Upload(scope="open", key="k", length=2, fields={})
+        session.add(upload)
+        session.flush()
+        session.add(tables.UploadPiece(upload_id=upload.id, offset=0, sha256="f" * 64, bytes=1))
+        report = {"class_map": {}, "report": {}, "photos": 0, "labels": 0}
+        session.add(tables.Import(name="set", format="yolo", actor="cli", **report))
         session.add(tables.ModelPerformance(model_version="1", model_name="tiny", date=tables.now().date()))
         session.add(tables.IdempotencyKey(scope="open", key="k", fingerprint="f", claim_token="t"))
         keys.create(session, id="aaaaaaaa", role="field", label="", secret_sha256="0" * 64)
@@ -65,8 +85,8 @@ def _calls(source: str) -> list[str]:
 def _with_another(folder: Path, body: str) -> Path:
     """Our migrations and one more, that does `body`."""
     migrations = shutil.copytree(MIGRATIONS, folder / "migrations", ignore=shutil.ignore_patterns("__pycache__"))
-    head = "import sqlalchemy as sa\nfrom alembic import op\n\nrevision, down_revision = '0002', '0001'\n"
-    (migrations / "versions" / "0002_another.py").write_text(f"{head}\n\ndef upgrade():\n    {body}\n")
+    head = f"import sqlalchemy as sa\nfrom alembic import op\n\nrevision, down_revision = '{NEXT}', '{NEWEST}'\n"
+    (migrations / "versions" / f"{NEXT}_another.py").write_text(f"{head}\n\ndef upgrade():\n    {body}\n")
     return migrations
 
 
@@ -95,7 +115,7 @@ def test_the_code_makes_the_checks_that_the_migrations_make(ledger: Ledger, data
 
     with other_database(database_url) as other:
         assert checks(database_url) == checks(other)
-    assert sum(map(len, checks(database_url).values())) == 2
+    assert sum(map(len, checks(database_url).values())) == 11
 
 
 def test_every_constraint_and_index_has_a_name(ledger: Ledger, database_url: str) -> None:
@@ -135,7 +155,7 @@ def test_the_worked_example_of_the_docs_is_drafted_as_shown_and_keeps_every_row_
     column = next(line.strip() for line in said.splitlines() if line.strip().startswith("camera:"))
     tree = tmp_path / "src"
     shutil.copytree(ROOT / "src" / "leafloop", tree / "leafloop", ignore=shutil.ignore_patterns("bundled", "static"))
-    tables = tree / "leafloop" / "storage" / "tables.py"
+    tables = tree / "leafloop" / "storage" / "tables" / "answers.py"
     others = "seen_at: Mapped[datetime | None]\n    extra: Mapped[dict[str, Any] | None]"  # types of our own
     tables.write_text(tables.read_text().replace("    consent:", f"    {column}\n    {others}\n    consent:"))
     command = [sys.executable, str(ROOT / "scripts" / "migration.py"), "photos know their camera"]
@@ -143,16 +163,16 @@ def test_the_worked_example_of_the_docs_is_drafted_as_shown_and_keeps_every_row_
     environ = {name: value for name, value in os.environ.items() if not name.startswith("COV")}
     subprocess.run(command, check=True, timeout=60, env={**environ, "PYTHONPATH": str(tree)}, capture_output=True)
     migrations = tree / "leafloop" / "storage" / "migrations"
-    draft = (migrations / "versions" / "0002_photos_know_their_camera.py").read_text()
+    draft = (migrations / "versions" / f"{NEXT}_photos_know_their_camera.py").read_text()
     assert "leafloop" not in draft
     assert [call for call in _calls(draft) if "seen_at" not in call and "extra" not in call] == _calls(said)
 
     _fill(ledger)
     monkeypatch.setattr("leafloop.storage.ledger.MIGRATIONS", migrations)
     ledger.upgrade()
-    assert (ledger.revision(), "camera" in _columns(database_url, "photos")) == ("0002", True)
-    ledger.downgrade("0001")
-    assert (ledger.revision(), "camera" in _columns(database_url, "photos")) == ("0001", False)
+    assert (ledger.revision(), "camera" in _columns(database_url, "photos")) == (NEXT, True)
+    ledger.downgrade("-1")
+    assert (ledger.revision(), "camera" in _columns(database_url, "photos")) == (NEWEST, False)
     assert set(_counts(ledger).values()) == {1}
 
 
@@ -168,7 +188,7 @@ def test_a_table_that_is_made_anew_keeps_the_rows_that_refer_to_it(
     monkeypatch.setattr("leafloop.storage.ledger.MIGRATIONS", _with_another(tmp_path, body))
     ledger.upgrade()
     monkeypatch.undo()
-    assert ledger.revision() == "0002"
+    assert ledger.revision() == NEXT
     with ledger.reading() as session:
         assert session.scalar(text("SELECT count(*) FROM feedback")) == 1
     if ledger.is_embedded:
@@ -185,7 +205,7 @@ def test_a_migration_that_would_lose_references_changes_nothing(
     )
     with pytest.raises((SchemaUnknown, IntegrityError)):
         ledger.upgrade()
-    assert (ledger.revision(), set(_counts(ledger).values())) == ("0001", {1})
+    assert (ledger.revision(), set(_counts(ledger).values())) == (NEWEST, {1})
 
 
 def test_a_migration_that_breaks_off_leaves_the_schema_as_it_was(
@@ -196,7 +216,7 @@ def test_a_migration_that_breaks_off_leaves_the_schema_as_it_was(
     monkeypatch.setattr("leafloop.storage.ledger.MIGRATIONS", _with_another(tmp_path, body))
     with pytest.raises(ValueError, match="no further"):
         ledger.upgrade()
-    assert ledger.revision() == "0001"
+    assert ledger.revision() == NEWEST
     assert "half" not in _columns(database_url, "photos")
     assert set(_counts(ledger).values()) == {1}
 
@@ -217,7 +237,7 @@ def test_two_processes_that_upgrade_over_two_steps_at_once_both_end_well(databas
     said = [process.communicate(timeout=60)[1] for process in both]
     assert [process.returncode for process in both] == [0, 0], said
     ledger = Ledger(database_url)
-    assert ledger.revision() == "0002"
+    assert ledger.revision() == NEXT
     ledger.close()
     assert "camera" in _columns(database_url, "photos")
 
@@ -232,7 +252,7 @@ def test_an_index_can_be_made_while_others_write_on_postgresql(
     monkeypatch.setattr("leafloop.storage.ledger.MIGRATIONS", _with_another(tmp_path, body))
     ledger = Ledger(postgres_url)
     ledger.upgrade()
-    assert ledger.revision() == "0002"
+    assert ledger.revision() == NEXT
     engine = create_engine(postgres_url)
     assert "ix_photos_width" in {index["name"] for index in inspect(engine).get_indexes("photos")}
     engine.dispose()

@@ -94,7 +94,9 @@ def test_deleting_takes_all_that_hangs_on_an_answer_and_names_the_object_to_remo
         key = {"scope": "open", "key": "k", "fingerprint": "f", "claim_token": "t", "prediction_id": known}
         session.add(IdempotencyKey(**key, answer={"private": "words"}))
     with ledger.transaction() as session:
-        assert predictions.delete(session, known) == ["b" * 64]
+        gone = predictions.delete(session, known)
+    assert gone is not None
+    assert (gone.objects, gone.kept) == (["b" * 64], [])
     with ledger.reading() as session:
         assert [session.scalar(select(func.count()).select_from(t)) for t in (Photo, Feedback, IdempotencyKey)] == [
             0,
@@ -106,7 +108,12 @@ def test_deleting_takes_all_that_hangs_on_an_answer_and_names_the_object_to_remo
 def test_an_object_that_another_answer_needs_stays(ledger: Ledger) -> None:
     first, second = _record(ledger), _record(ledger)
     with ledger.transaction() as session:
-        assert predictions.delete(session, first) == []
+        gone = predictions.delete(session, first)
+        assert gone is not None
+        assert gone.objects == []
+        assert [staying.what for staying in gone.kept] == ["photo"]
     with ledger.transaction() as session:
-        assert predictions.delete(session, second) == ["b" * 64]
+        gone = predictions.delete(session, second)
+        assert gone is not None
+        assert gone.objects == ["b" * 64]
         assert predictions.delete(session, second) is None

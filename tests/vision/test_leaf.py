@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from leafloop.vision.detection import Pixels
-from leafloop.vision.leaf import leaf_mask
+from leafloop.vision.leaf import REACH_PX, overview
 from leafloop.vision.photo import read_upload
 
 GREEN, YELLOW, BROWN, GREYISH = (70, 120, 50), (200, 180, 40), (110, 75, 45), (120, 128, 112)
@@ -26,41 +26,42 @@ def half(left: tuple[int, int, int], right: tuple[int, int, int]) -> Pixels:
 @pytest.mark.parametrize("ground", [SKY, CONCRETE, PAPER, BLACK])
 @pytest.mark.parametrize("leaf", [GREEN, YELLOW, GREYISH])
 def test_leaf_is_told_from_what_lies_behind_it(leaf: tuple[int, int, int], ground: tuple[int, int, int]) -> None:
-    mask, _ = leaf_mask(half(leaf, ground))
+    mask = overview(half(leaf, ground)).mask
     middle = mask.shape[1] // 2
     assert mask[:, : middle - 4].mean() > 0.98
     assert mask[:, middle + 20 :].mean() < 0.02
 
 
-def test_dry_tissue_counts_where_it_hangs_on_a_leaf_and_soil_alone_does_not() -> None:
-    assert leaf_mask(half(GREEN, BROWN))[0].mean() > 0.97
-    assert leaf_mask(half(SKY, BROWN))[0].sum() == 0
+def test_dry_tissue_counts_at_a_leafs_rim_and_soil_alone_does_not() -> None:
+    leaf_and_rim = (300 + REACH_PX) / 600
+    assert overview(half(GREEN, BROWN)).mask.mean() == pytest.approx(leaf_and_rim, abs=0.02)
+    assert overview(half(SKY, BROWN)).mask.sum() == 0
 
 
 def test_black_and_grey_spots_inside_a_leaf_count() -> None:
     pixels = half(GREEN, GREEN)
     cv2.ellipse(pixels, (200, 200), (60, 10), 20, 0, 360, BLACK, -1)
     cv2.ellipse(pixels, (400, 150), (50, 8), 20, 0, 360, CONCRETE, -1)
-    assert leaf_mask(pixels)[0].mean() > 0.98
+    assert overview(pixels).mask.mean() > 0.98
 
 
 def test_a_photo_without_green_has_no_leaf() -> None:
     for ground in (SKY, CONCRETE, PAPER, BLACK):
-        assert leaf_mask(half(ground, ground))[0].sum() == 0
+        assert overview(half(ground, ground)).mask.sum() == 0
 
 
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (32, 32), (40, 300), (513, 512), (3000, 4000)])
 def test_factor_leads_from_the_mask_to_the_photo(height: int, width: int) -> None:
-    mask, factor = leaf_mask(np.full((height, width, 3), GREEN, np.uint8))
-    assert factor == max(1.0, max(height, width) / 512)
-    assert abs(mask.shape[0] * factor - height) <= factor
-    assert abs(mask.shape[1] * factor - width) <= factor
+    seen = overview(np.full((height, width, 3), GREEN, np.uint8))
+    assert seen.factor == max(1.0, max(height, width) / 512)
+    assert abs(seen.mask.shape[0] * seen.factor - height) <= seen.factor
+    assert abs(seen.mask.shape[1] * seen.factor - width) <= seen.factor
 
 
 def test_most_of_every_real_leaf_is_in_the_mask(shared: Path) -> None:
     """Banana leaves fill these photos, so most of the frame must be leaf; dead leaves are grey and brown all over."""
     for folder, least in (("healthy", 0.9), ("black_sigatoka", 0.8), ("cordana", 0.8), ("sigatoka", 0.35)):
         files = sorted((shared / "data/banana" / folder).glob("*.jpg"))
-        shares = [leaf_mask(read_upload(file.read_bytes()).pixels)[0].mean() for file in files]
+        shares = [overview(read_upload(file.read_bytes()).pixels).mask.mean() for file in files]
         assert min(shares) > least, folder
         assert np.median(shares) > 0.9, folder

@@ -219,6 +219,29 @@ def test_neighbours_that_no_edge_cuts_stay_two_and_whole_doubles_become_the_stro
     ]
 
 
+LEFT, RIGHT = 0, 1  # the two tiles of GRID_OF_TWO: they share the band from x 224 to x 256
+GRID_OF_TWO = tiles.grid(480, 256)
+
+
+@pytest.mark.parametrize(
+    ("left", "right"),
+    [
+        ((230.4, 86.7, 243.8, 96.7), (232.0, 90.8, 243.9, 97.3)),  # whole in both, 3 px apart at the top
+        ((238.9, 78.5, 245.3, 90.0), (235.1, 78.2, 249.3, 91.5)),  # whole in both, 4 px apart at either side
+        ((249.4, 18.8, 254.6, 33.2), (252.5, 19.5, 268.2, 35.7)),  # the left one is cut, and ends short of the cut
+        ((214.8, 99.1, 235.6, 104.8), (224.2, 97.5, 235.5, 109.3)),  # the right one is cut; wrong below
+    ],
+)
+def test_a_small_lesion_that_two_tiles_see_a_few_pixels_apart_is_one(left: Box, right: Box) -> None:
+    assert len(merge(found((LEFT, left, 0.9, 1), (RIGHT, right, 0.8, 1)), GRID_OF_TWO, iou=0.5)) == 1
+
+
+def test_two_small_neighbours_that_both_tiles_see_a_few_pixels_apart_stay_two() -> None:
+    first, second = (230.0, 50.0, 238.0, 58.0), (234.0, 55.0, 242.0, 63.0)
+    rows = [(tile, box, 0.9 - 0.1 * k, 1) for tile in (LEFT, RIGHT) for k, box in enumerate((first, second))]
+    assert boxes(merge(found(*rows), GRID_OF_TWO, iou=0.5)) == [first, second]
+
+
 def test_two_boxes_of_one_tile_never_become_one_not_even_through_another_tile():
     grid = tiles.grid(480, 256)
     twins = ((0, (200, 50, 256, 90), 0.8, 1), (0, (205, 60, 256, 100), 0.7, 1))

@@ -11,8 +11,13 @@ from tests import hostile
 
 from leafloop.vision import quality
 from leafloop.vision.detection import Pixels
+from leafloop.vision.leaf import overview
 from leafloop.vision.photo import read_upload
-from leafloop.vision.quality import MESSAGES, measure
+from leafloop.vision.quality import MESSAGES, Quality
+
+
+def measure(pixels: Pixels) -> Quality:
+    return quality.measure(overview(pixels))
 
 
 def codes(pixels: Pixels) -> set[str]:

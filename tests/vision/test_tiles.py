@@ -68,7 +68,7 @@ def test_tiles_far_from_any_leaf_may_be_skipped_and_those_near_it_never():
     mask = np.zeros((125, 250), np.bool_)
     mask[:, :50] = True  # leaf on the left fifth: photo pixels 0 to 400, of 8 x 8 a mask pixel
     kept = tiles.with_leaf(laid, mask, 8)
-    assert (kept == (laid.xyxy_px[:, 0] < 400 + 256)).all()
+    assert (kept == (laid.xyxy_px[:, 0] < 400 + 96)).all()
     assert kept.any()
     assert not kept.all()
 
@@ -87,7 +87,8 @@ def test_no_lesion_of_a_rendered_photo_lies_in_a_tile_that_is_skipped():
     for seed in (2, 6, 12):
         rendered = leaves.render(seed, width=800, height=600, stages=6)
         grid = tiles.grid(800, 600, size=96, overlap=16)
-        kept = tiles.with_leaf(grid, *leaf.leaf_mask(rendered.pixels))
+        seen = leaf.overview(rendered.pixels)
+        kept = tiles.with_leaf(grid, seen.mask, seen.factor)
         skipped += int((~kept).sum())
         lesions += len(rendered.xyxy_px)
         for x1, y1, x2, y2 in rendered.xyxy_px:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,10 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page
 from sqlalchemy import func, select
 from tests import tiny_models
 from tests.api.serving import served
+from tests.browser import WAIT_MS
 
 from leafloop import access
 from leafloop.app import create_app
@@ -23,16 +23,6 @@ from leafloop.live.parts import Parts, open_parts
 from leafloop.settings import Settings
 from leafloop.storage.tables import Prediction
 
-CHROMIUM = os.environ.get("LEAFLOOP_TEST_CHROMIUM", "/usr/bin/chromium")
-QUIET = (
-    "--no-sandbox",  # the tests may run as root, where Chromium has no sandbox
-    "--disable-gpu",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",  # nothing but our own server can be reached
-)
 PHONE: dict[str, Any] = {
     "viewport": {"width": 390, "height": 844},
     "is_mobile": True,
@@ -40,7 +30,6 @@ PHONE: dict[str, Any] = {
     "device_scale_factor": 2,
 }
 DESKTOP: dict[str, Any] = {"viewport": {"width": 1280, "height": 800}}
-WAIT_MS = 60_000  # a machine that trains a model meanwhile; every wait ends as soon as what it waits for is there
 
 
 @dataclass(frozen=True)
@@ -68,9 +57,9 @@ class Site:
             access.revoke_key(session, key_id, actor="cli", reason="phone lost")
 
 
-def _running(home: Path, *, with_key: bool) -> Iterator[Site]:
+def _running(home: Path, *, with_key: bool, **changes: Any) -> Iterator[Site]:
     tiny_models.tiny_bundle(home / "tiny")
-    settings = Settings(home=home, rate_limit="100000/minute", predict_rate_limit="100000/minute")
+    settings = Settings(home=home, rate_limit="100000/minute", predict_rate_limit="100000/minute", **changes)
     parts = open_parts(settings, bundled=home / "tiny")
     if with_key:  # the first key closes the open service
         with parts.ledger.transaction() as session:
@@ -89,17 +78,6 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 def keyed_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """Closed: a key is needed."""
     yield from _running(tmp_path_factory.mktemp("keyed"), with_key=True)
-
-
-@pytest.fixture(scope="session")
-def chromium() -> Iterator[Browser]:
-    if not Path(CHROMIUM).exists():
-        pytest.skip(f"no Chromium at {CHROMIUM}: install the system's package, or name one in LEAFLOOP_TEST_CHROMIUM")
-    expect.set_options(timeout=WAIT_MS)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(QUIET))
-        yield browser
-        browser.close()
 
 
 @dataclass
@@ -182,3 +160,10 @@ def big_photo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("photos") / "big.jpg"
     path.write_bytes(jpeg(2000, 1500, (4, (200, 200, 700, 600)), grain=16, quality=100))
     return path
+
+
+@pytest.fixture(scope="session")
+def review_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """Closed, for reviewers; nothing is queued or asked twice by chance, so that a test says what waits."""
+    home = tmp_path_factory.mktemp("review")
+    yield from _running(home, with_key=True, review_random_share=0.0, review_second_share=0.0)

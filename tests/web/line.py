@@ -12,7 +12,7 @@ CHUNK = 16 * 1024
 
 class Line:
     """`address` stands for the service. `cut_after`: bytes of a POST that pass before both ends are cut; None: all pass.
-    `lose_answers`: a POST passes whole, and the line breaks when the answer comes."""
+    `lose_answers`: a POST passes whole, and the line breaks when the answer comes. `down`: no net at all."""
 
     def __init__(self, target: str) -> None:
         host, port = target.removeprefix("http://").split(":")
@@ -23,14 +23,30 @@ class Line:
         self.address = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
         self.cut_after: int | None = None
         self.lose_answers = False
+        self._is_down = False
+        self._open: set[socket.socket] = set()
         self.broken = 0  # how often the line broke
+
+    @property
+    def down(self) -> bool:
+        return self._is_down
+
+    @down.setter
+    def down(self, down: bool) -> None:
+        self._is_down = down
+        for end in tuple(self._open) if down else ():
+            _end(end)
 
     def run(self) -> None:
         with suppress(OSError):  # the listener is closed: the end
             while True:
                 near, _ = self._listener.accept()
+                if self._is_down:
+                    _end(near)
+                    continue
                 far = socket.create_connection(self._target, timeout=30)
                 ends = (near, far)
+                self._open.update(ends)
                 threading.Thread(target=self._up, args=ends, daemon=True).start()
                 threading.Thread(target=self._down, args=ends, daemon=True).start()
 

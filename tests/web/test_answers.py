@@ -10,10 +10,24 @@ from leafloop import taxonomy
 from leafloop.web import answers
 from leafloop.web.contexts import AnswerCard, AnswerView
 from leafloop.web.rendering import html
+from leafloop.web.words_contexts import WordsView
 
 BANANA = taxonomy.load()
 WORST = 4
 NAMES = BANANA.class_names
+NOTHING_SAID = WordsView(
+    id="0b2f",
+    outcome="diseased",
+    marked=True,
+    said=None,
+    before=(),
+    reply=None,
+    choices=(),
+    consent=None,
+    own=True,
+    form_token="t",
+    editor={},
+)
 
 
 def an_answer(**changes: Any) -> dict[str, Any]:
@@ -50,7 +64,7 @@ def seen(**changes: Any) -> AnswerView:
 
 
 def said(**changes: Any) -> str:
-    return " ".join(html(AnswerCard(answer=seen(**changes))).split())
+    return " ".join(html(AnswerCard(answer=seen(**changes), words=NOTHING_SAID)).split())
 
 
 def test_a_box_is_in_percent_of_the_photo_and_says_where_it_is() -> None:
@@ -119,7 +133,7 @@ def test_a_diseased_leaf_is_said_with_its_stage_how_sure_and_whose_advice() -> N
 
 def test_reviewed_advice_says_when() -> None:
     reviewed = BANANA.advice.model_copy(update={"reviewed": "2026-03-01"})
-    words = AnswerCard(answer=answers.view(an_answer(), replaced(reviewed), answers.Beside()))
+    words = AnswerCard(answer=answers.view(an_answer(), replaced(reviewed), answers.Beside()), words=NOTHING_SAID)
     assert "Reviewed by an agronomist on 2026-03-01." in html(words)
     assert "No agronomist" not in html(words)
 
@@ -168,6 +182,6 @@ def test_a_class_of_an_older_class_set_keeps_the_name_that_was_said() -> None:
 def test_what_people_typed_is_text() -> None:
     evil = "<script>alert(1)</script>"
     beside = answers.Beside(group=evil, location=evil, file_name=evil)
-    page = html(AnswerCard(answer=answers.view(an_answer(user_id=evil), BANANA, beside)))
-    assert "<script" not in page
+    page = html(AnswerCard(answer=answers.view(an_answer(user_id=evil), BANANA, beside), words=NOTHING_SAID))
+    assert evil not in page
     assert page.count("&lt;script&gt;alert(1)&lt;/script&gt;") == 4

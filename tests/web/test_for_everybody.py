@@ -61,9 +61,15 @@ def test_axe_finds_nothing(
     found["chosen"] = faults_by(axe, page)
     page.get_by_role("button", name="Send this photo").click()
     expect(page.locator(ANSWER)).to_be_visible()
-    for words in ("Every box in words", "About this answer"):
-        page.get_by_text(words).click()
+    for words in ("Every box in words", "About this answer", "Wrong", "Add a remark"):
+        page.locator("summary", has_text=words).click()
     found["answered"] = faults_by(axe, page)
+    page.get_by_role("button", name="I'll draw it").click()
+    page.get_by_role("button", name="Add a box in the middle").click()
+    found["drawing"] = faults_by(axe, page)
+    page.get_by_role("button", name=re.compile("Send these")).click()
+    expect(page.locator(".receipt-words")).to_be_visible()
+    found["said"] = faults_by(axe, page)
     page.get_by_role("button", name="Zoom in").click()
     found["zoomed"] = faults_by(axe, page)
     own = page.locator(ANSWER).get_attribute("data-answer")

@@ -12,6 +12,8 @@ import pytest
 from playwright.sync_api import Page, expect
 from tests.web.conftest import Site, Visit
 
+from leafloop.storage import predictions
+
 HTML = {"accept": "text/html"}
 
 
@@ -30,6 +32,53 @@ def test_who_is_not_logged_in_is_led_to_the_login_and_back(keyed_site: Site, vis
     log_in(page, keyed_site.key()[1])
     at(page, "/answers")
     expect(page.get_by_role("heading", level=1)).to_have_text("Your answers")
+
+
+def test_the_next_person_on_the_phone_is_asked_anew_and_has_a_name_of_their_own(
+    keyed_site: Site, visit: Visit, ill_photo: Path
+) -> None:
+    page = visit(f"{keyed_site.address}/login#{keyed_site.key()[1]}")
+    at(page, "/")
+    page.get_by_text("About this photo (optional)").click()
+    page.get_by_label("Your name or number").fill("maria")
+    page.set_input_files("#choose", ill_photo)
+    page.get_by_role("button", name="Send this photo").click()
+    page.get_by_label("The same for my next photos, on this phone").check()
+    page.locator("[data-consent]").get_by_role("button", name="Yes").click()
+    expect(page.locator("[data-consent-state]")).to_have_attribute("data-consent-state", "true")
+    assert keyed_site.newest().user_id == "maria"
+    page.goto(keyed_site.address)
+    expect(page.locator("[data-consent-field]")).to_have_value("true")  # she is remembered
+    page.get_by_role("button", name="Log out").click()
+    at(page, "/login")
+    assert page.evaluate("Object.keys(localStorage)") == []
+    log_in(page, keyed_site.key()[1])
+    at(page, "/")
+    expect(page.locator("[data-consent-field]")).to_have_value("")
+    before = keyed_site.rows()
+    page.set_input_files("#choose", ill_photo)
+    page.get_by_role("button", name="Send this photo").click()
+    expect(page.locator("[data-answer]")).to_be_visible()
+    assert keyed_site.rows() == before + 1
+    with keyed_site.parts.ledger.reading() as session:
+        newest = keyed_site.newest()
+        assert (newest.user_id, predictions.photo_of(session, newest).consent) == (None, None)
+
+
+def test_a_page_that_was_opened_under_another_login_sends_nothing_as_the_new_one(
+    keyed_site: Site, visit: Visit, ill_photo: Path
+) -> None:
+    page = visit(f"{keyed_site.address}/login#{keyed_site.key()[1]}")
+    at(page, "/")
+    other = page.context.new_page()
+    other.goto(f"{keyed_site.address}/login")
+    log_in(other, keyed_site.key()[1])
+    at(other, "/")
+    before = keyed_site.rows()
+    page.set_input_files("#choose", ill_photo)
+    page.get_by_role("button", name="Send this photo").click()
+    expect(page.get_by_role("alert")).to_contain_text("Somebody else has logged in here")
+    assert keyed_site.rows() == before
 
 
 def test_the_cookie_cannot_be_read_by_scripts_nor_sent_from_other_sites(keyed_site: Site, visit: Visit) -> None:
@@ -111,6 +160,8 @@ def test_revoking_the_key_ends_the_login_and_the_photo_waits(keyed_site: Site, v
         page.get_by_role("alert").get_by_role("link").click()
     log_in(opened.value, keyed_site.key()[1])
     at(opened.value, "/")
+    page.get_by_role("button", name="Send again").click()
+    expect(page.get_by_role("alert")).to_contain_text("Sent again, it goes up under the new login.")
     page.get_by_role("button", name="Send again").click()
     expect(page.locator("[data-answer]")).to_be_visible()
     assert keyed_site.rows() == before + 1

@@ -1,26 +1,28 @@
 """Bounds what may be sent, before anybody parses it: a request, and all requests under way. Knows no form.
 
-`Content-Length` is believed only as a reason to refuse; what arrives is counted. When an answer is ready before the
-body has been read (no key, too large), what still comes is read and thrown away for a while: closing the connection
-at once would reset it, and a phone would show "connection lost" instead of the reason.
+`Content-Length` is believed only as a reason to refuse; what arrives is counted, and the pace at which it arrives. What still
+comes after an early answer (no key, too large) is the connection's to throw away (`api/connections.py`).
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import time
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from leafloop.errors import Overloaded, TooManyBytes
+from leafloop.api.deadlines import Deadlines, Pace
+from leafloop.errors import Overloaded, RequestTimeout, TooManyBytes
+from leafloop.live.uploads import PIECE_BYTES
 from leafloop.settings import Settings
+from leafloop.tus import PIECE_TYPE
 
 ONE_KIB = 1024
 FORM_ROOM = 128 * ONE_KIB  # what a form adds to its photo: a dozen small fields, their headers and boundaries
-SMALL_BODY = 64 * ONE_KIB  # JSON and login forms: a reason and a few names
-DRAIN_S = 5.0  # long enough for a phone to finish a photo on a fair network, short beside a connection held for nothing
-DRAIN_BODIES = 2  # at most so many times the limit is thrown away
+SMALL_BODY = (
+    256 * ONE_KIB
+)  # JSON and login forms: a few names and texts, or the 1000 boxes of a word with all digits of each
 
 
 class Memory:
@@ -45,8 +47,9 @@ class Memory:
 class BoundedBody:
     """ASGI middleware."""
 
-    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+    def __init__(self, app: ASGIApp, settings: Settings, deadlines: Deadlines | None = None) -> None:
         self.app = app
+        self.deadlines = deadlines or Deadlines()
         self.upload_bytes = settings.max_upload_bytes + FORM_ROOM
         self.memory = Memory(settings)
 
@@ -55,14 +58,17 @@ class BoundedBody:
             await self.app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        body = _Body(headers, self._limit(headers), self.memory, receive, send)
+        pace = Pace(self.deadlines.stall_s, self.deadlines.bytes_per_s)
+        body = _Body(headers, self._limit(headers), self.memory, pace, receive)
         try:
-            await self.app(scope, body.receive, body.send)
+            await self.app(scope, body.receive, send)
         finally:
             self.memory.give_back(body.held)
 
     def _limit(self, headers: Headers) -> int:
         kind = headers.get("content-type", "").lower()
+        if kind == PIECE_TYPE:
+            return PIECE_BYTES
         return (
             self.upload_bytes if kind.startswith(("multipart/", "image/", "application/octet-stream")) else SMALL_BODY
         )
@@ -71,43 +77,37 @@ class BoundedBody:
 class _Body:
     """One request's body on its way in."""
 
-    def __init__(self, headers: Headers, limit: int, memory: Memory, receive: Receive, send: Send) -> None:
-        self._limit, self._memory, self._receive, self._send = limit, memory, receive, send
+    def __init__(self, headers: Headers, limit: int, memory: Memory, pace: Pace, receive: Receive) -> None:
+        self._limit, self._memory, self._pace, self._receive = limit, memory, pace, receive
         self._declared = int(headers["content-length"]) if headers.get("content-length", "").isdecimal() else None
         self._ended = not self._declared and "transfer-encoding" not in headers
-        # Such a client sends nothing before it is asked to, so there is nothing to throw away.
-        self._waits = headers.get("expect", "").lower() == "100-continue"
-        self.got = self.held = 0
+        self._got = self.held = 0
 
     async def receive(self) -> Message:
         if self._declared is not None and self._declared > self._limit:
             raise self._too_many()
+        if self._ended:  # what is waited for now is that the client leaves
+            return await self._receive()
         message = await self._next()
-        self._waits = False
         count = len(message.get("body", b""))
-        if self.got > self._limit:
+        self._got += count
+        if self._got > self._limit:
             raise self._too_many()
         self._memory.take(count)
         self.held += count
         return message
 
-    async def send(self, message: Message) -> None:
-        if message["type"] == "http.response.start" and not self._ended and not self._waits:
-            await self._drain()
-        await self._send(message)
-
     async def _next(self) -> Message:
-        message = await self._receive()
-        self.got += len(message.get("body", b""))
-        self._ended = self._ended or not message.get("more_body", False)
+        """The next piece, while its sender keeps the pace: only the waiting counts, not what is done with the pieces between."""
+        began = time.monotonic()
+        try:
+            async with asyncio.timeout(self._pace.left_s):
+                message = await self._receive()
+        except TimeoutError:
+            raise RequestTimeout from None
+        self._pace.went(time.monotonic() - began, len(message.get("body", b"")))
+        self._ended = not message.get("more_body", False)
         return message
-
-    async def _drain(self) -> None:
-        most = self.got + DRAIN_BODIES * self._limit
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(DRAIN_S):
-                while not self._ended and self.got <= most:
-                    await self._next()
 
     def _too_many(self) -> TooManyBytes:
         taken = (

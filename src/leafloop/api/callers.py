@@ -19,7 +19,7 @@ from leafloop.errors import AccessError
 
 
 class Access:
-    """Who may call a route. `access` is a role, `public`, or `debug` (an engineer, or anybody at an open service)."""
+    """Who may call a route. `access` is a role, `public`, or one of `access.OPEN_TOO`."""
 
     def __init__(self, needs: str, *, counts_as: str = "request") -> None:
         self.access = needs
@@ -33,8 +33,7 @@ class Access:
         state.rates.count(self.counts_as, caller.key_id or address(request))
         origins = state.parts.settings.origins
         access.refuse_cross_site(caller, request.method, request.headers, allowed_origins=origins)
-        if self.access != "debug" or not caller.may_debug:
-            access.require(caller, "engineer" if self.access == "debug" else self.access)
+        access.require(caller, self.access)
         return caller
 
     async def _known(self, request: Request) -> Caller:
@@ -59,12 +58,14 @@ class _Public(Access):
 PUBLIC = _Public()
 FIELD, REVIEWER, ENGINEER, OPERATOR = (Access(role) for role in access.ROLES)
 PHOTO = Access("field", counts_as="photo")
+REVIEW = Access("review")
 DEBUG = Access("debug", counts_as="photo")
+FEEDBACK = Access("field", counts_as="feedback")
 
 
 def actor(caller: Caller) -> str:
     """How the audit log names a caller."""
-    return f"key:{caller.key_id}" if caller.key_id else "open"
+    return caller.actor
 
 
 def routes_of(routes: Iterable[BaseRoute]) -> Iterator[BaseRoute]:

@@ -5,12 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 import leafloop
+from leafloop.api.review_examples import reviews
+from leafloop.live import speaking
 from leafloop.taxonomy import Taxonomy
 
 _ID = "6f1c2a9e-3b1d-4c57-9a55-0d6f3f6b7c21"
+_WORD_ID = "0f9d1c52-7c1e-4a53-8f0e-6d1a2b3c4d5e"
 _HASH = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
 _AT = "2026-11-24T08:30:00+00:00"
 _MODEL = {"name": "banana-tiles", "version": "3", "bundle": _HASH}
+_KEPT = {"what": "photo", "why": "A frozen snapshot holds it.", "snapshots": [_HASH]}
 _BOX = {"x1": 812.4, "y1": 455.0, "x2": 871.9, "y2": 540.2}
 
 
@@ -25,10 +29,29 @@ def by_call(taxonomy: Taxonomy) -> dict[tuple[str, str], Any]:
             "total": 1, "limit": 100, "offset": 0, "items": [_stored(whole)], "next_cursor": None
         },
         ("GET", "/api/v1/db/predictions/{prediction_id}"): {
-            **_stored(whole), "group": "plot 7", "captured_at": _AT, "consent": True, "answer": whole
+            **_stored(whole), "group": "plot 7", "captured_at": _AT, "consent": True, "answer": whole,
+            "feedback": [_word(taxonomy)],
+            "reply": {
+                "outcome": "diseased", "class_name": whole["class_name"],
+                "comment": "The streaks on the left make it so.", "at": _AT
+            },
         },
+        ("POST", "/api/v1/feedback/submit"): {
+            "success": True, "feedback_id": _WORD_ID, "message": speaking.KEPT, "status": "pending"
+        },
+        ("POST", "/api/v1/feedback/undo"): {
+            "success": True, "feedback_id": None, "message": speaking.TAKEN_BACK, "status": None
+        },
+        ("GET", "/api/v1/feedback/stats"): _stats(taxonomy),
+        ("GET", "/api/v1/db/feedback"): {
+            "total": 1, "limit": 100, "offset": 0, "items": [_word(taxonomy)], "next_cursor": None
+        },
+        ("GET", "/api/v1/db/feedback/{feedback_id}"): _word(taxonomy),
+        ("PATCH", "/api/v1/db/feedback/{feedback_id}"): {"ok": True, "feedback_id": _WORD_ID},
+        ("DELETE", "/api/v1/db/feedback/{feedback_id}"): {"ok": True, "deleted": _WORD_ID},
         ("PATCH", "/api/v1/db/predictions/{prediction_id}"): {"ok": True, "prediction_id": _ID},
-        ("DELETE", "/api/v1/db/predictions/{prediction_id}"): {"ok": True, "deleted": _ID},
+        ("DELETE", "/api/v1/db/predictions/{prediction_id}"): {"ok": True, "deleted": _ID, "kept": [_KEPT]},
+        **reviews(whole),
         ("GET", "/api/v1/mlops/champion"): {**_MODEL, "since": _AT, "previous": "2", "loaded": True},
         ("GET", "/api/v1/mlops/status"): {
             "model_name": _MODEL["name"],
@@ -37,9 +60,69 @@ def by_call(taxonomy: Taxonomy) -> dict[tuple[str, str], Any]:
         },
         ("POST", "/api/v1/mlops/promote"): _moved("3", "2", "Model 3 answers from now on."),
         ("POST", "/api/v1/mlops/rollback"): _moved("2", "3", "Rolled back: model 2 answers from now on."),
+        ("GET", "/api/v1/mlops/snapshots"): {"items": [_snapshot(taxonomy)]},
+        ("GET", "/api/v1/mlops/snapshots/{hash}"): {
+            **_snapshot(taxonomy), "parts": [{"first": "9f", "photos": 4, "sha256": _HASH}]
+        },
         ("GET", "/health"): {"status": "ok", "message": "API is running"},
         ("GET", "/"): {"message": "Leafloop", "version": leafloop.__version__, "endpoints": {"docs": "/docs"}},
     }  # fmt: skip
+
+
+def _word(taxonomy: Taxonomy) -> dict[str, Any]:
+    worst = max(range(len(taxonomy.classes)), key=lambda i: taxonomy.classes[i].severity)
+    return {
+        "id": _WORD_ID,
+        "prediction_id": _ID,
+        "user_id": "maria",
+        "is_correct": False,
+        "correct_class_id": worst,
+        "correct_class_name": taxonomy.class_names[worst],
+        "correct_outcome": "diseased",
+        "corrected_boxes": None,
+        "ask_expert": True,
+        "user_comment": "It looks further on to me.",
+        "confidence_rating": 4,
+        "feedback_source": "api",
+        "timestamp": _AT,
+        "status": "accepted",
+        "replaces": None,
+        "processed_for_training": False,
+        "processed_at": None,
+    }
+
+
+def _stats(taxonomy: Taxonomy) -> dict[str, Any]:
+    counts = {"total_predictions": 200, "total_feedback": 50, "correct": 45, "incorrect": 5, "accuracy": 0.9}
+    return {
+        "period_days": 7,
+        "total_predictions": 200,
+        "total_feedback": 50,
+        "correct_predictions": 45,
+        "incorrect_predictions": 5,
+        "overall_accuracy": 0.9,
+        "accuracy_interval": [0.7819, 0.9667],
+        "feedback_rate": 0.25,
+        "class_statistics": {taxonomy.class_names[0]: counts},
+        "by_status": {"pending": 12, "accepted": 38, "overruled": 3, "replaced": 4, "withdrawn": 1},
+    }
+
+
+def _snapshot(taxonomy: Taxonomy) -> dict[str, Any]:
+    name = taxonomy.class_names[-1]
+    return {
+        "hash": _HASH,
+        "name": "rainy season",
+        "photos": 4,
+        "splits": {"train": 2, "val": 1, "test": 1},
+        "classes": {name: {"train": 2, "val": 1, "test": 1}},
+        "boxes": {name: {"train": 9, "val": 3, "test": 2}},
+        "weak": {"train": 1},
+        "left_out": {"blurred": 3, "uncertain": 1},
+        "options": {"consent_required": False, "keep_given_splits": True},
+        "actor": "cli",
+        "created_at": _AT,
+    }
 
 
 def _moved(version: str, previous: str, message: str) -> dict[str, Any]:

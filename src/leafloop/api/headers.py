@@ -6,11 +6,13 @@ rebinding).
 
 from __future__ import annotations
 
+import re
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from leafloop.access import is_https
 from leafloop.api import problems
 from leafloop.settings import Settings
 
@@ -28,11 +30,18 @@ SECURITY = {
 }
 
 
-class SecurityHeaders:
-    """ASGI middleware that adds `SECURITY` to every answer."""
+# Browsers come back by https alone for a year. Other names of the domain are not ours to speak for.
+HTTPS_ONLY = {"Strict-Transport-Security": "max-age=31536000"}
+# RFC 9110, 7.2: a name and a port. Starlette joins this header and the path to a URL, so a "/" or "?" in it would move the path.
+_HOST = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9_.-]+)(:\d{1,5})?", re.ASCII | re.IGNORECASE)
 
-    def __init__(self, app: ASGIApp) -> None:
+
+class SecurityHeaders:
+    """ASGI middleware that adds `SECURITY` to every answer, and `HTTPS_ONLY` where the public address is https."""
+
+    def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self.app = app
+        self.headers = {**SECURITY, **(HTTPS_ONLY if is_https(settings) else {})}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -42,7 +51,7 @@ class SecurityHeaders:
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
-                for name, value in SECURITY.items():
+                for name, value in self.headers.items():
                     headers.setdefault(name, value)
             await send(message)
 
@@ -50,29 +59,29 @@ class SecurityHeaders:
 
 
 class Hosts:
-    """ASGI middleware that answers 421 for a host name that is not ours. `*` in the list lets every name pass."""
+    """ASGI middleware that answers 421 for a host name that is none or not ours. `*` in the list lets every name pass."""
 
     def __init__(self, app: ASGIApp, allowed: tuple[str, ...]) -> None:
         self.app = app
         self.allowed = frozenset(name.lower() for name in allowed)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if (
-            scope["type"] != "http"
-            or "*" in self.allowed
-            or host_name(Headers(scope=scope).get("host", "")) in self.allowed
-        ):
+        if scope["type"] != "http" or self._is_ours(Headers(scope=scope).get("host")):
             await self.app(scope, receive, send)
             return
         await problems.of_http(421).response(scope)(scope, receive, send)
 
+    def _is_ours(self, header: str | None) -> bool:
+        if header is None:  # HTTP/1.0, as some load balancers ask
+            return "*" in self.allowed
+        name = host_name(header)
+        return name != "" and ("*" in self.allowed or name in self.allowed)
+
 
 def host_name(header: str) -> str:
     """The name in a Host header, without port and brackets; empty when it is none."""
-    try:
-        return (urlsplit(f"//{header}").hostname or "").rstrip(".")
-    except ValueError:
-        return ""
+    form = _HOST.fullmatch(header)
+    return form[1].strip("[]").rstrip(".").lower() if form else ""
 
 
 def allowed_hosts(settings: Settings) -> tuple[str, ...]:

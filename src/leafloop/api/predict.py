@@ -9,21 +9,23 @@ from starlette.responses import JSONResponse
 
 from leafloop.access import Caller
 from leafloop.api import callers, schemas, upload
-from leafloop.crossing import in_thread
-from leafloop.live.submission import Sender, Submission
+from leafloop.crossing import in_thread, refuse_photo_early
+from leafloop.live.submission import MAX_KEY, Sender, Submission, checked
 
 router = APIRouter(prefix="/api/v1", tags=["predict"])
 
+_TEXT: dict[str, Any] = {"type": "string", "maxLength": 200, "pattern": schemas.ONE_LINE}
+# An empty text says nothing, like a field that is not there: so browsers send what was left open.
 _FORM_FIELDS: dict[str, Any] = {
-    "user_id": {"type": "string", "maxLength": 200, "description": "Who sends; believed within the key alone."},
-    "user_location": {
+    "user_id": {**_TEXT, "description": "Who sends; believed within the key alone."},
+    "user_location": {**_TEXT, "description": "Stored because you give it; EXIF is never read."},
+    "group": {**_TEXT, "description": "Plant, plot or session that this photo belongs to."},
+    "captured_at": {
         "type": "string",
-        "maxLength": 200,
-        "description": "Stored because you give it; EXIF is never read.",
+        "anyOf": [{"format": "date-time"}, {"const": ""}],
+        "description": "When it was taken, ISO 8601.",
     },
-    "group": {"type": "string", "maxLength": 200, "description": "Plant, plot or session that this photo belongs to."},
-    "captured_at": {"type": "string", "format": "date-time", "description": "When it was taken, ISO 8601."},
-    "consent": {"type": "boolean", "description": "May this photo be trained on?"},
+    "consent": {"type": "string", "enum": [*upload.CONSENT, ""], "description": "May this photo be trained on?"},
 }
 _BYTES = {"schema": {"type": "string", "format": "binary"}}
 # The body is read by hand, so that limits hold while it arrives; this is what it looks like.
@@ -35,6 +37,8 @@ TAKES_A_PHOTO: dict[str, Any] = {
                 "schema": {
                     "type": "object",
                     "required": ["file"],
+                    "maxProperties": upload.MAX_PARTS,
+                    "additionalProperties": {"type": "string", "description": "Passed over, if it is small."},
                     "properties": {"file": {"type": "string", "format": "binary"}, **_FORM_FIELDS},
                 }
             },
@@ -53,6 +57,8 @@ Idempotency = Annotated[
     Header(
         alias="Idempotency-Key",
         description="1 to 255 printable ASCII characters, new for each photo. A retry with it gives the same answer.",
+        # Said here, and held by `live.submission` for every door.
+        json_schema_extra={"minLength": 1, "maxLength": MAX_KEY, "pattern": "^[!-~]([ -~]*[!-~])?$"},
     ),
 ]
 Photographer = Annotated[Caller, Depends(callers.PHOTO)]
@@ -72,18 +78,25 @@ async def classify(request: Request, caller: Photographer, idempotency_key: Idem
 
 
 @router.post("/predict/classify/debug", response_model=schemas.Debugging, openapi_extra=TAKES_A_PHOTO)
-async def debug(request: Request, _caller: Annotated[Caller, Depends(callers.DEBUG)]) -> JSONResponse:
+async def debug(request: Request, caller: Annotated[Caller, Depends(callers.DEBUG)]) -> JSONResponse:
     """Everything that the model sees in a photo, at a low threshold. Stores nothing."""
-    parts = request.app.state.parts
-    sent = await upload.read(request, parts.settings.max_upload_bytes)
+    parts, sender = request.app.state.parts, Sender(caller.key_id, caller.role)
+    sent = checked(await _submission(request), sender)
     body = await in_thread(request, parts.answering.debug, sent.data)
-    return JSONResponse({**body, "user_id": sent.fields.get("user_id", "").strip() or None})
+    return JSONResponse({**body, "user_id": sent.user_id})
 
 
 async def _answer(request: Request, caller: Caller, idempotency_key: str | None) -> dict[str, Any]:
-    parts = request.app.state.parts
-    sent = await upload.read(request, parts.settings.max_upload_bytes)
-    submission = Submission(
+    answering, sender = request.app.state.parts.answering, Sender(caller.key_id, caller.role)
+    submission = await _submission(request, idempotency_key)
+    body: dict[str, Any] = await in_thread(request, answering.answer, submission, sender)
+    return body
+
+
+async def _submission(request: Request, idempotency_key: str | None = None) -> Submission:
+    refuse_photo_early(request)
+    sent = await upload.read(request, request.app.state.parts.settings.max_upload_bytes)
+    return Submission(
         data=sent.data,
         file_name=sent.file_name,
         user_id=sent.fields.get("user_id"),
@@ -95,7 +108,3 @@ async def _answer(request: Request, caller: Caller, idempotency_key: str | None)
         request_id=request.state.request_id,
         source="api",
     )
-    body: dict[str, Any] = await in_thread(
-        request, parts.answering.answer, submission, Sender(caller.key_id, caller.role)
-    )
-    return body

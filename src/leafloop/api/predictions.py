@@ -18,19 +18,21 @@ from sqlalchemy.orm import Session
 from starlette.responses import Response
 
 from leafloop.access import Caller
-from leafloop.api import callers, schemas
+from leafloop.api import callers, feedback_schemas, schemas
+from leafloop.api.keeping_schemas import DeletedAnswer
 from leafloop.crossing import in_thread
 from leafloop.errors import NotEditable, NotFound, RequestInvalid
-from leafloop.live import erasing
+from leafloop.live import deleting, speaking
 from leafloop.live.parts import Parts
-from leafloop.live.submission import Sender, Submission, checked
-from leafloop.storage import audit, predictions
-from leafloop.storage.tables import Photo, Prediction
+from leafloop.live.submission import Sender, Submission, checked, coarse
+from leafloop.storage import edits, predictions, words
+from leafloop.storage.tables import Prediction
+from leafloop.vision.kept import EXTENSIONS
 
 router = APIRouter(prefix="/api/v1/db/predictions", tags=["predictions"])
 
 AnyKey = Annotated[Caller, Depends(callers.FIELD)]
-Name = Annotated[str | None, Query(max_length=200, pattern=r"^[^\x00]*$")]  # PostgreSQL takes no NUL in a text
+Name = Annotated[str | None, Query(max_length=200, pattern=schemas.NO_NUL)]
 
 PHOTO_CACHE = (
     "private, max-age=3600"  # a photo never changes, but it can be deleted: an hour, and in the sender's browser alone
@@ -48,10 +50,11 @@ _WHY_NOT = {
     "user_id": "It says whose answer this is; a photo sent under a wrong name is deleted and sent again.",
     "key_id": "It says whose answer this is.",
     "group": "It decides on which side of a split the photo falls; a photo in a wrong group is deleted and sent again.",
+    "feedback": "A word is corrected by another word: submit feedback.",
+    "reply": "A reviewer wrote it.",
     "captured_at": "It goes with the photo as it was sent; delete the photo and send it again.",
 }
 _BY_A_MODEL = "A model wrote it, or it describes the stored photo. Submit feedback to correct it."
-_EXTENSIONS = {"image/jpeg": "jpg", "image/png": "png", "image/webp": "webp"}
 
 
 @router.get("", response_model=schemas.StoredPredictions)
@@ -78,9 +81,9 @@ async def list_predictions(
     return {**found, "limit": limit, "offset": offset}
 
 
-@router.get("/{prediction_id}", response_model=schemas.StoredWithAnswer)
+@router.get("/{prediction_id}", response_model=feedback_schemas.StoredWithWords)
 async def get_prediction(request: Request, caller: AnyKey, prediction_id: str) -> dict[str, Any]:
-    """One kept answer, with the body that was sent."""
+    """One kept answer, with the body that was sent, what was said of it, and a reviewer's reply."""
     return await in_thread(request, _whole, request.app.state.parts, caller, prediction_id)
 
 
@@ -93,7 +96,7 @@ async def get_photo(
     headers = {
         "ETag": etag,
         "Cache-Control": PHOTO_CACHE,
-        "Content-Disposition": f'inline; filename="{prediction_id}.{_EXTENSIONS[kind]}"',
+        "Content-Disposition": f'inline; filename="{prediction_id}.{EXTENSIONS[kind]}"',
     }
     return (
         Response(status_code=304, headers=headers) if data is None else Response(data, media_type=kind, headers=headers)
@@ -107,11 +110,11 @@ async def edit_prediction(request: Request, caller: AnyKey, prediction_id: str, 
     return {"ok": True, "prediction_id": prediction_id}
 
 
-@router.delete("/{prediction_id}", response_model=schemas.Deleted)
+@router.delete("/{prediction_id}", response_model=DeletedAnswer)
 async def delete_prediction(request: Request, caller: AnyKey, prediction_id: str) -> dict[str, Any]:
-    """Delete an answer and its photo for good, everywhere."""
-    await in_thread(request, _delete, request.app.state.parts, caller, prediction_id)
-    return {"ok": True, "deleted": prediction_id}
+    """Delete an answer, its photo and what was said of it, everywhere but in frozen snapshots: `kept` says where and why."""
+    kept = await in_thread(request, _delete, request.app.state.parts, caller, prediction_id)
+    return {"ok": True, "deleted": prediction_id, "kept": kept}
 
 
 @contextmanager
@@ -121,7 +124,7 @@ def _visible(
     """The row, in a transaction. Somebody else's is as absent as one that was never there: its id must not say more."""
     with parts.ledger.transaction() if to_change else parts.ledger.reading() as session:
         row = predictions.get(session, prediction_id) if _ID.fullmatch(prediction_id) else None
-        if row is None or not (caller.allows("reviewer") or row.key_id == caller.key_id):
+        if row is None or not _may_see(caller, row):
             raise NotFound("There is no answer by this id among those that you may see.")
         yield session, row
 
@@ -136,7 +139,16 @@ def _whole(parts: Parts, caller: Caller, prediction_id: str) -> dict[str, Any]:
     with _visible(parts, caller, prediction_id) as (session, row):
         photo = predictions.photo_of(session, row)
         said = {"group": photo.group, "captured_at": photo.captured_at, "consent": photo.consent}
-        return {**_columns(row), **said, "answer": row.answer}
+        return {**_columns(row), **said, "answer": row.answer, **_said_of_it(session, caller, row)}
+
+
+def _said_of_it(session: Session, caller: Caller, row: Prediction) -> dict[str, Any]:
+    everybodys = caller.allows("reviewer")
+    seen = [word for word in words.current(session, row.id) if everybodys or word.key_id == caller.key_id]
+    return {
+        "feedback": [speaking.told(word) for word in seen],
+        "reply": speaking.reply_told(words.reply(session, row.id)),
+    }
 
 
 def _photo(
@@ -153,42 +165,29 @@ def _photo(
 def _edit(parts: Parts, caller: Caller, prediction_id: str, edit: schemas.Edit) -> None:
     with _visible(parts, caller, prediction_id, to_change=True) as (session, row):
         _refuse_others(edit)
-        photo = predictions.photo_of(session, row)
-        before, after = {}, _checked_edit(edit)
+        after = _checked_edit(edit, parts.settings.location_decimals)
         if "metadata" in after:
             after["metadata"] = {**(row.metadata_ or {}), **(after["metadata"] or {})}
-        for name, value in after.items():
-            target, attribute = _place(name, row, photo)
-            before[name] = getattr(target, attribute)
-            setattr(target, attribute, value)
-        detail = {"before": before, "after": after}
-        audit.record(
-            session, actor=callers.actor(caller), action="prediction.edit", subject=prediction_id, detail=detail
-        )
-
-
-def _place(name: str, row: Prediction, photo: Photo) -> tuple[Prediction | Photo, str]:
-    if name == "consent":
-        return photo, name
-    return row, "metadata_" if name == "metadata" else name
+        edits.edit(session, row, after, actor=caller.actor)
 
 
 def _refuse_others(edit: schemas.Edit) -> None:
     """Raise `NotEditable` for a column that stays as it is, `RequestInvalid` for what is no column or no change."""
     others = edit.model_extra or {}
     for name in others:
-        if name in _WHY_NOT or name in schemas.StoredWithAnswer.model_fields:
+        if name in _WHY_NOT or name in feedback_schemas.StoredWithWords.model_fields:
             raise NotEditable(f"{name} cannot be changed. {_WHY_NOT.get(name, _BY_A_MODEL)}", field=name)
     if others or not edit.model_fields_set:
         raise RequestInvalid(f"What can be changed is: {', '.join(_SAID_BY_A_PERSON)}.")
 
 
-def _checked_edit(edit: schemas.Edit) -> dict[str, Any]:
+def _checked_edit(edit: schemas.Edit, location_decimals: int) -> dict[str, Any]:
     """The new values, in the form that a submission brings them into."""
     values = {name: getattr(edit, name) for name in _SAID_BY_A_PERSON if name in edit.model_fields_set}
     if "user_location" in values:
         said = Submission(data=b"", user_location=values["user_location"])
-        values["user_location"] = checked(said, Sender(None, "field")).user_location
+        sent = checked(said, Sender(None, "field"))
+        values["user_location"] = coarse(sent, location_decimals).user_location
     if values.get("metadata") is not None:
         _refuse_unkeepable(values["metadata"])
         for name in _OF_THE_ANSWER & values["metadata"].keys():
@@ -209,14 +208,15 @@ def _refuse_unkeepable(metadata: dict[str, Any]) -> None:
         raise RequestInvalid(f"metadata is JSON without NUL, of at most {MAX_METADATA} bytes.", field="metadata")
 
 
-def _delete(parts: Parts, caller: Caller, prediction_id: str) -> None:
-    with _visible(parts, caller, prediction_id, to_change=True) as (session, row):
-        detail = {"image_hash": row.image_hash, "user_id": row.user_id}
-        objects = predictions.delete(session, prediction_id) or []
-        audit.record(
-            session, actor=callers.actor(caller), action="prediction.delete", subject=prediction_id, detail=detail
-        )
-    erasing.remove_objects(parts.ledger, parts.blobs, objects)
+def _delete(parts: Parts, caller: Caller, prediction_id: str) -> list[dict[str, Any]]:
+    """What stays, and why."""
+    if not _ID.fullmatch(prediction_id):
+        raise NotFound("There is no answer by this id among those that you may see.")
+    return deleting.delete(parts, prediction_id, may=lambda row: _may_see(caller, row), actor=callers.actor(caller))
+
+
+def _may_see(caller: Caller, row: Prediction) -> bool:
+    return caller.allows("reviewer") or row.key_id == caller.key_id
 
 
 def _columns(row: Prediction) -> dict[str, Any]:

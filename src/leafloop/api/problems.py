@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 from starlette.types import Scope
 
-from leafloop import errors, log
+from leafloop import errors, log, metrics, tus
 
 _log = log.get(__name__)
 
@@ -29,6 +29,8 @@ STATUS: dict[type[errors.LeafloopError], int] = {
     errors.TooSmall: 422,
     errors.BadShape: 422,
     errors.BundleRejected: 409,
+    errors.DatasetRejected: 422,
+    errors.SnapshotRejected: 409,
     errors.TrainingFailed: 500,
     errors.TaxonomyInvalid: 500,
     errors.ConfigurationInvalid: 500,
@@ -37,15 +39,24 @@ STATUS: dict[type[errors.LeafloopError], int] = {
     errors.KeyInvalid: 401,
     errors.RoleTooLow: 403,
     errors.CrossSiteRequest: 403,
+    errors.OtherLogin: 403,
     errors.RequestError: 422,
     errors.RequestInvalid: 422,
     errors.IdempotencyConflict: 422,  # draft-ietf-httpapi-idempotency-key-header-07, section 2.7
     errors.NotFound: 404,
     errors.NotEditable: 409,
     errors.PromotionConflict: 409,
+    errors.ReviewConflict: 409,
+    errors.LabelConflict: 409,
+    errors.UploadConflict: 409,
+    errors.TusVersionUnknown: 412,  # tus.io, protocol 1.0, Tus-Resumable
+    errors.StillInUse: 409,
+    errors.RequestTimeout: 408,
     errors.RateLimited: 429,
     errors.Unavailable: 503,
     errors.Overloaded: 503,
+    errors.ConnectionsTaken: 503,
+    errors.Stopping: 503,
     errors.DatabaseUnavailable: 503,
     errors.DatabaseBusy: 503,
     errors.SchemaUnknown: 503,
@@ -80,6 +91,11 @@ OF_HTTP: dict[int, tuple[str, str, str]] = {
         "This service does not answer under this host name",
         "Use the address that the service was set up for, or add this name to LEAFLOOP_ALLOWED_HOSTS.",
     ),
+    431: (
+        "headers_too_large",
+        "The headers of the request are larger than are taken here",
+        "Send fewer or shorter ones. Cookies of other services under the same host name are a common cause.",
+    ),
     500: (
         "internal_error",
         "Leafloop made a mistake",
@@ -89,7 +105,7 @@ OF_HTTP: dict[int, tuple[str, str, str]] = {
 
 # Their own words are for the operator: paths, addresses, drivers' texts. The caller is told what the class says.
 _KEPT_FROM_CALLERS = (errors.Unavailable, errors.ConfigurationInvalid, errors.TaxonomyInvalid, errors.TrainingFailed)
-_FOR_CALLERS = (errors.Overloaded, errors.ModelUnavailable)
+_FOR_CALLERS = (errors.Overloaded, errors.Stopping, errors.ModelUnavailable)
 _MEMBERS = frozenset({"type", "title", "status", "detail", "code", "instance", "request_id"})
 
 
@@ -153,9 +169,13 @@ def title(kind: type[errors.LeafloopError]) -> str:
 
 def _headers(error: errors.LeafloopError) -> dict[str, str]:
     headers = {}
+    if isinstance(error, errors.RequestTimeout):  # RFC 9110, section 15.5.9
+        headers["Connection"] = "close"
     seconds = error.fields.get("retry_after_s", error.retry_after_s)
     if seconds is not None:
         headers["Retry-After"] = str(seconds)
+    if isinstance(error, errors.TusVersionUnknown):
+        headers["Tus-Version"] = tus.VERSION
     if isinstance(error, errors.KeyMissing):
         headers["WWW-Authenticate"] = 'Bearer realm="leafloop"'
     if isinstance(error, errors.KeyInvalid):  # RFC 6750, section 3.1
@@ -198,6 +218,7 @@ def note(scope: Scope, error: Exception) -> None:
     """Put the error's code on the request's log line; what callers are not told goes into a line of its own."""
     problem = of_any(error)
     scope.setdefault("state", {})["problem_code"] = problem.code
+    metrics.PROBLEMS.labels(code=problem.code).inc()
     if isinstance(error, errors.LeafloopError) and problem.status >= 500 and not isinstance(error, _FOR_CALLERS):
         _log.error("request failed", code=error.code, detail=error.detail, **_cause(error))
 

@@ -17,12 +17,13 @@ from leafloop.settings import Settings
 
 
 class Rates:
-    """The counters of one application: `request` and `photo`."""
+    """The counters of one application: `request`, `photo` and `feedback`."""
 
     def __init__(self, settings: Settings) -> None:
         self._limits: dict[str, RateLimitItem] = {
             "request": parse(settings.rate_limit),
             "photo": parse(settings.predict_rate_limit),
+            "feedback": parse(settings.feedback_rate_limit),
         }
         self._window = SlidingWindowCounterRateLimiter(MemoryStorage())
 

@@ -10,6 +10,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 Outcome = Literal["diseased", "healthy", "uncertain", "no_leaf"]
 Confidence = Annotated[float, Field(ge=0, le=1)]
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+ONE_LINE = r"^[^\x00-\x1f\x7f-\x9f]*$"  # documents what `live.submission` refuses: control characters
+NO_NUL = r"^[^\x00]*$"  # PostgreSQL takes none in a text
 
 
 class Shape(BaseModel):
@@ -208,8 +210,14 @@ def _text(value: object) -> object:
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
-Version = Annotated[str, BeforeValidator(_text), Field(min_length=1, max_length=64)]  # older clients send a number
-Reason = Annotated[str, Field(min_length=1, max_length=1000, description="Kept in the audit log")]
+# Older clients send a number.
+Version = Annotated[
+    str,
+    BeforeValidator(_text, json_schema_input_type=str | int),
+    Field(min_length=1, max_length=64, pattern=NO_NUL),
+]
+SOME_WORD = r"^[^\x00]*[^\x00\s][^\x00]*$"
+Reason = Annotated[str, Field(min_length=1, max_length=1000, pattern=SOME_WORD, description="Kept in the audit log")]
 
 
 class Promote(BaseModel):
@@ -235,10 +243,11 @@ class Moved(Shape):
 class Edit(BaseModel):
     """What a person may set right. Any other column of ours is answered with 409 and the reason."""
 
-    model_config = ConfigDict(extra="allow")
+    # Others are let in to be told why they stay as they are; the document says what may be sent.
+    model_config = ConfigDict(extra="allow", json_schema_extra={"additionalProperties": False, "minProperties": 1})
 
-    user_location: Annotated[str | None, Field(max_length=200)] = None
-    consent: Annotated[bool | None, Field(description="May the photo be trained on?")] = None
+    user_location: Annotated[str | None, Field(max_length=200, json_schema_extra={"pattern": ONE_LINE})] = None
+    consent: Annotated[bool | None, Field(strict=True, description="May the photo be trained on?")] = None
     metadata: dict[str, Any] | None = None
 
 
@@ -253,9 +262,10 @@ class PartState(Shape):
 
 
 class Readiness(Shape):
-    status: Literal["ready", "not_ready"]
+    status: Literal["ready", "not_ready", "stopping"]
     database: PartState
     objects: PartState
+    decoders: PartState
     model: PartState
 
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from typing import Annotated, Any
+from functools import partial
+from typing import Annotated, Any, ParamSpec, TypeVar
 
+import anyio
+import anyio.to_thread
 from fastapi import APIRouter, Depends, Request
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.responses import JSONResponse, Response
@@ -17,8 +20,13 @@ from leafloop.access import Caller
 from leafloop.api import callers, problems, schemas
 from leafloop.crossing import in_thread
 from leafloop.errors import LeafloopError, ModelUnavailable
+from leafloop.live.parts import Parts
+from leafloop.storage.ledger import Ledger
 
 _log = log.get(__name__)
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 router = APIRouter(tags=["service"])
 
@@ -26,6 +34,7 @@ ENDPOINTS = {
     "predict": "/api/v1/predict",
     "classify": "/api/v1/predict/classify",
     "predictions": "/api/v1/db/predictions",
+    "feedback": "/api/v1/feedback/submit",
     "models": "/api/v1/mlops/models",
     "model_info": "/model/info",
     "health": "/health",
@@ -34,6 +43,7 @@ ENDPOINTS = {
     "docs": "/docs",
     "openapi": "/openapi.json",
 }
+LOOK_EVERY_S = 2.0  # without being asked: what is well again is known to be before a person has looked twice
 ASK_AGAIN_S = 1.0  # whoever polls faster gets the last look: a storm of probes must not become a storm on the database
 
 
@@ -56,10 +66,11 @@ async def health() -> dict[str, str]:
     dependencies=[Depends(callers.PUBLIC)],
 )
 async def ready(request: Request) -> JSONResponse:
-    """Ready: database, objects and model are there, so a photo would be answered. 503 when one of them is not."""
-    states = await request.app.state.readiness.look(request)
+    """Ready: database, objects, decoders and model are there, so a photo would be answered. 503 when one is not, or it stops."""
+    states = await request.app.state.readiness.look(request.app.state.parts)
     well = all(part["state"] == "up" for part in states.values())
-    return JSONResponse({"status": "ready" if well else "not_ready", **states}, 200 if well else 503)
+    status = "stopping" if request.app.state.stopping else "ready" if well else "not_ready"
+    return JSONResponse({"status": status, **states}, 200 if status == "ready" else 503)
 
 
 @router.get("/model/info", response_model=schemas.ModelInfo, dependencies=[Depends(callers.PUBLIC)])
@@ -99,25 +110,49 @@ class Readiness:
     """The state of each part that answers need, asked at most once a second, by one request for all that wait."""
 
     def __init__(self) -> None:
+        # Threads of its own: what is wrong has to be said just when all others wait for it. Four parts, asked from two sides.
+        self._threads = anyio.CapacityLimiter(8)
         self._lock, self._until = asyncio.Lock(), 0.0
         self._states: dict[str, dict[str, str]] = {}
 
-    async def look(self, request: Request) -> dict[str, dict[str, str]]:
+    async def look(self, parts: Parts) -> dict[str, dict[str, str]]:
         async with self._lock:
             if time.monotonic() >= self._until:
-                self._states = await self._ask(request)
+                self._states = await self._ask(parts)
                 self._until = time.monotonic() + ASK_AGAIN_S
         return self._states
 
-    async def _ask(self, request: Request) -> dict[str, dict[str, str]]:
-        parts = request.app.state.parts
+    async def keep_looking(self, parts: Parts) -> None:
+        """For the metrics, whether or not anybody asks; and a write is tried again, since nobody may be sent here meanwhile."""
+        while True:
+            try:
+                await self._run(parts.ledger.write_again)
+                await self._ask(parts)
+            # Whatever it is: the service goes on, and the next look may find it well.
+            except Exception:  # noqa: BLE001
+                _log.exception("could not look")
+            await asyncio.sleep(LOOK_EVERY_S)
+
+    async def _ask(self, parts: Parts) -> dict[str, dict[str, str]]:
         checks: dict[str, Callable[[], str]] = {
-            "database": lambda: _checked(parts.ledger.check, "The database answers."),
+            "database": lambda: _database(parts.ledger),
             "objects": lambda: _checked(parts.blobs.check, "The object store takes and gives."),
+            "decoders": lambda: _checked(parts.decoders.start, "Photos can be read."),
             "model": lambda: _model(parts.serving),
         }
-        found = await asyncio.gather(*(in_thread(request, _state, name, check) for name, check in checks.items()))
+        found = await asyncio.gather(*(self._run(_state, name, check) for name, check in checks.items()))
         return dict(zip(checks, found, strict=True))
+
+    async def _run(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """In a thread that is not waited for when the service stops."""
+        work = partial(work, *args, **kwargs)
+        return await anyio.to_thread.run_sync(work, limiter=self._threads, abandon_on_cancel=True)
+
+
+def _database(ledger: Ledger) -> str:
+    ledger.check()
+    ledger.check_writes()
+    return "The database answers."
 
 
 def _checked(check: Callable[[], object], well: str) -> str:

@@ -25,7 +25,7 @@ PHOTO = "file"
 FIELDS = ("user_id", "user_location", "group", "captured_at", "consent")
 MAX_PARTS = 12  # the photo, the five fields above, and room for what a client adds on its own
 MAX_FIELD_BYTES = 4096  # the longest field of ours has 200 characters
-_CONSENT = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
+CONSENT = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +40,11 @@ class Upload:
     def consent(self) -> bool | None:
         """May the photo be trained on; None where nothing was said. Raises `RequestInvalid`."""
         said = self.fields.get("consent", "").strip().lower()
-        if said and said not in _CONSENT:
-            raise RequestInvalid("consent is neither 'true' nor 'false'.", field="consent")
-        return _CONSENT.get(said)
+        if said and said not in CONSENT:
+            raise RequestInvalid(
+                "consent is neither 'true' nor 'false'. Send one of the two, or leave it out.", field="consent"
+            )
+        return CONSENT.get(said)
 
 
 async def read(request: Request, max_bytes: int) -> Upload:
@@ -67,7 +69,7 @@ async def read(request: Request, max_bytes: int) -> Upload:
 def _parameters(request: Request) -> dict[str, str]:
     twice = [name for name in FIELDS if len(request.query_params.getlist(name)) > 1]
     if twice:
-        raise RequestInvalid(f"{twice[0]} is given twice.", field=twice[0])
+        raise RequestInvalid(f"{twice[0]} is given twice. Send it once.", field=twice[0])
     return {name: request.query_params[name] for name in FIELDS if name in request.query_params}
 
 
@@ -152,12 +154,12 @@ class _Form:
         try:
             return self._parts[name].data.decode()
         except UnicodeDecodeError:
-            raise RequestInvalid(f"{name} is not UTF-8 text.", field=name) from None
+            raise RequestInvalid(f"{name} is not UTF-8 text. Send it in UTF-8.", field=name) from None
 
     def _begin(self) -> None:
         self._count += 1
         if self._count > MAX_PARTS:
-            raise RequestInvalid(f"The form has more than {MAX_PARTS} fields.")
+            raise RequestInvalid(f"The form has more than {MAX_PARTS} fields. Send the photo and what '/docs' names.")
         self._part, self._disposition = None, b""
 
     def _header_end(self) -> None:
@@ -169,7 +171,7 @@ class _Form:
     def _named(self) -> None:
         _, options = parse_options_header(self._disposition)
         if b"name" not in options:
-            raise RequestInvalid("A part of the form has no name.")
+            raise RequestInvalid("A part of the form has no name. Name each: the photo is 'file'.")
         name = options[b"name"].decode("utf-8", "replace")
         if name in self._parts and name in (PHOTO, *FIELDS):
             raise RequestInvalid(f"{name} is given twice: send one photo a request, and each field once.", field=name)

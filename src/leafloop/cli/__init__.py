@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from leafloop import __version__, log
-from leafloop.cli import db, demo, doctor, keys, models, predict, serve
+from leafloop.cli import data, db, demo, doctor, feedback, keys, models, predict, serve
 
 app = typer.Typer(
     name="leafloop",
@@ -24,7 +24,9 @@ app = typer.Typer(
 )
 app.command()(serve.serve)
 app.command()(predict.predict)
+app.add_typer(feedback.app, name="feedback")
 app.add_typer(models.app, name="models")
+app.add_typer(data.app, name="data")
 app.add_typer(keys.app, name="keys")
 app.add_typer(db.app, name="db")
 app.command()(doctor.doctor)

@@ -1,19 +1,25 @@
-"""`leafloop db`: the schema of the database."""
+"""`leafloop db`: the schema of the database, and sweeping up."""
 
 from __future__ import annotations
 
 from contextlib import closing
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
 
 from leafloop import settings
 from leafloop.cli.output import Json, people, print_json, says_errors
+from leafloop.live import parts as live_parts
+from leafloop.live.sweeping import Sweepable
+from leafloop.live.sweeping import sweep as sweep_up
+from leafloop.storage.blobs import open_blobs
 from leafloop.storage.durable import make_folder
 from leafloop.storage.ledger import Ledger
 
 app = typer.Typer(
-    no_args_is_help=True, help="Look at the database's schema, and move it up or down (docs/MIGRATIONS.md)."
+    no_args_is_help=True,
+    help="Look at the database's schema, move it up or down (docs/MIGRATIONS.md), and sweep up leftovers.",
 )
 
 
@@ -64,3 +70,21 @@ def downgrade(
     with _any_schema() as ledger:
         ledger.downgrade(revision)
         _say(ledger, as_json)
+
+
+@app.command()
+@says_errors
+def sweep(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count what would be removed.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Remove what interrupted work left behind and no row names. A service that runs does it every hour by itself."""
+    chosen = settings.load()
+    with closing(live_parts.open_ledger(chosen)) as ledger:
+        place = Sweepable(ledger, open_blobs(chosen.blobs), live_parts.cache_of(chosen))
+        swept = asdict(sweep_up(place, dry_run=dry_run))
+    if as_json:
+        print_json(swept | {"dry_run": dry_run})
+        return
+    found = "{objects} objects, {drafts} drafts, {uploads} uploads and {keys} Idempotency-Keys".format_map(swept)
+    people.print(f"{found} {'would be' if dry_run else 'were'} removed.", markup=False)

@@ -41,7 +41,7 @@ def train_bundled(
 
     About an hour and a half on 2 cores with the defaults. Killed and started again it goes on from the last whole epoch.
     """
-    from leafloop.learning import bundled, rendered
+    from leafloop.learning.bundled import recipe, rendered
     from leafloop.learning.training.process import ProcessTrainer
     from leafloop.learning.training.protocol import Recipe
 
@@ -51,9 +51,9 @@ def train_bundled(
         raise NotFound(
             "Judging the model needs the package faster-coco-eval: 'pip install faster-coco-eval', then again."
         )
-    making = bundled.Making(work, rendered.Plan(train=photos), Recipe(epochs=epochs), seed)
+    making = recipe.Making(work, rendered.Plan(train=photos), Recipe(epochs=epochs), seed)
     with _bars() as bars:
-        bundle = bundled.make(making, out, ProcessTrainer(python.absolute()), say=bars.say, on_progress=bars.trained)
+        bundle = recipe.make(making, out, ProcessTrainer(python.absolute()), say=bars.say, on_progress=bars.trained)
     figures = bundle.manifest.metrics["rendered_test"]
     if as_json:
         output.print_json({"bundle": bundle.hash, "path": bundle.path, **figures})
@@ -75,7 +75,7 @@ def judge_bundled(
 
     A photo's score is its largest lesion confidence: fixed on rendered photos before any real one was looked at.
     """
-    from leafloop.learning import real_photos
+    from leafloop.learning.bundled import real_photos
     from leafloop.vision.bundle import open_bundle
     from leafloop.vision.reader import Reader
 

@@ -6,16 +6,20 @@ import shutil
 import socket
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import closing
-from dataclasses import asdict, dataclass
+from contextlib import closing, contextmanager
+from dataclasses import asdict
+from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from leafloop import settings, taxonomy
-from leafloop.cli.output import FAILED, Json, print_json, says_errors
+from leafloop.cli.output import FAILED, Json, people, print_json, says_errors
 from leafloop.errors import LeafloopError
+from leafloop.live import auditing
 from leafloop.live import parts as live_parts
+from leafloop.live.auditing import Finding, Kept
 from leafloop.storage.blobs import open_blobs
 from leafloop.vision import photo
 
@@ -27,20 +31,18 @@ FIXED_SQLITE = (
 )  # older ones can corrupt a WAL when two connections checkpoint at once (sqlite.org/wal.html#walresetbug)
 
 
-@dataclass(frozen=True)
-class Finding:
-    """What one check found; `mend` is what to do, empty when it is well."""
-
-    check: str
-    ok: bool
-    detail: str
-    mend: str = ""
-
-
 @says_errors
-def doctor(as_json: Json = False) -> None:
-    """Check settings, folder, disk, database, objects, model, codecs and port; say how to mend what is not well."""
-    findings = list(_examine())
+def doctor(
+    audit: Annotated[
+        bool, typer.Option("--audit", help="Read all that is kept, too: is it there, whole, and named once?")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Check settings, folder, disk, database, objects, model, codecs and port; say how to mend what is not well.
+
+    After an incident run it with --audit, which reads every photo and model that is kept; the service may run meanwhile.
+    """
+    findings = [*_examine(), *(_audit() if audit else [])]
     if as_json:
         print_json([asdict(finding) for finding in findings])
     else:
@@ -72,6 +74,7 @@ def _examine() -> Iterator[Finding]:
         ("sqlite", _sqlite),
         ("objects", _objects),
         ("model", _model),
+        ("retention", _retention),
         ("codecs", _codecs),
         ("port", _port),
     ]
@@ -80,6 +83,24 @@ def _examine() -> Iterator[Finding]:
             yield check(chosen)
         except LeafloopError as error:
             yield Finding(name, False, error.detail, _MENDS.get(name, ""))
+
+
+def _audit() -> list[Finding]:
+    try:
+        chosen = settings.load()
+        with closing(live_parts.open_ledger(chosen)) as ledger, _bar() as on_object:
+            return list(auditing.audit(Kept(ledger, open_blobs(chosen.blobs), on_object)))
+    except LeafloopError as error:
+        return [Finding("audit", False, f"Nothing could be audited. {error.detail}", _MENDS["database"])]
+
+
+@contextmanager
+def _bar() -> Iterator[Callable[[int, int], None]]:
+    """Progress on stderr: an audit of a hundred thousand photos takes its time."""
+    columns = TextColumn("audit"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    with Progress(*columns, console=people, transient=True, disable=not people.is_terminal) as progress:
+        task = progress.add_task("audit", total=None)
+        yield lambda done, of: progress.update(task, completed=done, total=of)
 
 
 _MENDS = {
@@ -127,6 +148,19 @@ def _model(chosen: settings.Settings) -> Finding:
     with live_parts.open_parts(chosen) as parts:
         live = parts.serving.current()
         return Finding("model", True, f"version {live.version} ({live.name}) answers; bundle {live.bundle_hash[:12]}")
+
+
+def _retention(chosen: settings.Settings) -> Finding:
+    kinds = ("photos", "labels", "feedback", "audit")
+    days = {kind: getattr(chosen, f"keep_{kind}_days") for kind in kinds}
+    kept = ", ".join(f"{kind} {f'{count} days' if count else 'for ever'}" for kind, count in days.items())
+    consent = "only with consent" if chosen.consent_required else "unless refused"
+    return Finding(
+        "retention",
+        True,
+        f"kept: {kept} ('leafloop data purge' takes away the rest); positions to {chosen.location_decimals} decimals; "
+        f"photos are trained on {consent}",
+    )
 
 
 def _codecs(_: settings.Settings) -> Finding:

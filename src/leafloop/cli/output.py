@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from leafloop.errors import ConfigurationInvalid, LeafloopError, SchemaUnknown
+from leafloop.errors import ConfigurationInvalid, LeafloopError, ReadOnly, SchemaUnknown
 
 OK, FAILED, USAGE, GATE_HELD, CONFIGURATION = 0, 1, 2, 3, 78  # 78 is EX_CONFIG of sysexits.h
 
@@ -33,7 +33,7 @@ def says_errors(command: Callable[P, R]) -> Callable[P, R]:
         except LeafloopError as error:
             people.print(f"[bold red]{error.code}[/]", end=" ")
             people.print(error.detail, markup=False)
-            wrong_setup = isinstance(error, ConfigurationInvalid | SchemaUnknown)
+            wrong_setup = isinstance(error, ConfigurationInvalid | SchemaUnknown | ReadOnly)
             raise typer.Exit(CONFIGURATION if wrong_setup else FAILED) from error
 
     return wrapped

@@ -19,7 +19,6 @@ from leafloop.cli.output import FAILED, Json, people, print_json, print_table, s
 from leafloop.errors import PhotoError, RequestInvalid
 from leafloop.live import parts as live_parts
 from leafloop.live.answering import Sender, Submission
-from leafloop.vision import photo
 
 SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".png", ".webp", ".heic", ".heif"}
@@ -96,7 +95,7 @@ def _answer(
 
 def _draw(parts: live_parts.Parts, data: bytes, answer: Answer, target: Path) -> None:
     """Write the upright photo with boxes and class names; the copy holds no metadata."""
-    pixels = np.ascontiguousarray(photo.read_upload(data, parts.limits).pixels[:, :, ::-1])
+    pixels = np.ascontiguousarray(parts.decoders.read(data, parts.decoders.check(data)).pixels[:, :, ::-1])
     width = max(2, round(max(pixels.shape[:2]) / 600))
     for found in answer["detections"]:
         red, green, blue = bytes.fromhex(parts.taxonomy.classes[found["class_id"]].colour[1:])

@@ -15,10 +15,11 @@ from typing import Any
 
 from pydantic import ValidationError
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
 
 from leafloop import log
 from leafloop.errors import BundleRejected, DatabaseBusy, StorageError
-from leafloop.storage import audit, models
+from leafloop.storage import audit, models, named
 from leafloop.storage.blobs import BlobStore
 from leafloop.storage.ledger import Ledger
 from leafloop.taxonomy import Taxonomy
@@ -34,31 +35,46 @@ def add_bundle(bundle: Bundle, ledger: Ledger, blobs: BlobStore, *, source: str,
 
     Its files are stored before its row is, so a version in the ledger can always be loaded. Raises `Unavailable` errors.
     """
-    manifest = (bundle.path / MANIFEST).read_bytes()
-    for name in bundle.manifest.files:
-        blobs.put(bundle.read(name))
-    if blobs.put(manifest) != bundle.hash:
-        raise BundleRejected(f"{bundle.path} was changed while it was read. Import it again.")
+    put_bundle(bundle, blobs)
     for _ in range(RACES):
         try:
-            return _add(bundle.hash, json.loads(manifest), ledger, source, actor)
+            return _add(bundle, ledger, blobs, source, actor)
         except IntegrityError:
             _log.info("another model took the number; taking the next", bundle=bundle.hash)
     raise DatabaseBusy
 
 
-def _add(bundle_hash: str, manifest: dict[str, Any], ledger: Ledger, source: str, actor: str) -> str:
+def put_bundle(bundle: Bundle, blobs: BlobStore) -> None:
+    """Keep a bundle's files and its manifest; what was lost or rotten of them is whole again."""
+    for name in bundle.manifest.files:
+        blobs.put(bundle.read(name))
+    if blobs.put((bundle.path / MANIFEST).read_bytes()) != bundle.hash:
+        raise BundleRejected(f"{bundle.path} was changed while it was read. Import it again.")
+
+
+def _add(bundle: Bundle, ledger: Ledger, blobs: BlobStore, source: str, actor: str) -> str:
     with ledger.transaction() as session:
-        known = models.by_hash(session, bundle_hash)
+        known = models.by_hash(session, bundle.hash)
         if known is not None:
             return known.version
-        model = models.add_version(session, bundle_hash=bundle_hash, manifest=manifest, source=source)
+        _hold_files(session, bundle, blobs)
+        manifest = json.loads((bundle.path / MANIFEST).read_bytes())
+        model = models.add_version(session, bundle_hash=bundle.hash, manifest=manifest, source=source)
         version = model.version
         audit.record(
-            session, actor=actor, action="model.add", subject=version, detail={"bundle": bundle_hash, "source": source}
+            session, actor=actor, action="model.add", subject=version, detail={"bundle": bundle.hash, "source": source}
         )
-    _log.info("model added", version=version, bundle=bundle_hash, source=source)
+    _log.info("model added", version=version, bundle=bundle.hash, source=source)
     return version
+
+
+def _hold_files(session: Session, bundle: Bundle, blobs: BlobStore) -> None:
+    """No row names the files yet, so a sweeper may have taken old ones that an earlier import left: put those back."""
+    keys = [bundle.hash, *(facts.sha256 for facts in bundle.manifest.files.values())]
+    for key in sorted(keys):
+        named.hold(session, key)
+    if not all(blobs.has(key) for key in keys):
+        put_bundle(bundle, blobs)
 
 
 def fetch_bundle(bundle_hash: str, blobs: BlobStore, cache_dir: Path) -> Bundle:

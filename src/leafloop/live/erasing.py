@@ -10,14 +10,14 @@ from collections.abc import Iterable
 
 from sqlalchemy.orm import Session
 
-from leafloop.storage import predictions
+from leafloop.storage import named
 from leafloop.storage.blobs import BlobStore
 from leafloop.storage.ledger import Ledger
 
 
 def keep_object(session: Session, blobs: BlobStore, data: bytes, key: str) -> None:
     """Hold an object that was stored before, in the transaction that writes its row; put it back if it was removed meanwhile."""
-    predictions.hold_object(session, key)
+    named.hold(session, key)
     if not blobs.has(key):
         blobs.put(data)
 
@@ -26,6 +26,6 @@ def remove_objects(ledger: Ledger, blobs: BlobStore, keys: Iterable[str]) -> Non
     """Remove objects unless a row names them by now. A stop in between leaves an object without a row, which does no harm."""
     for key in keys:
         with ledger.transaction() as session:
-            predictions.hold_object(session, key)
-            if not predictions.is_needed(session, key):
+            named.hold(session, key)
+            if not named.is_named(session, key):
                 blobs.delete(key)

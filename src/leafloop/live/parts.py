@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,18 +10,20 @@ from typing import Self
 
 import leafloop
 from leafloop import log, taxonomy
-from leafloop.errors import BundleRejected, PromotionConflict, ReadOnly
+from leafloop.errors import BlobCorrupt, BlobMissing, BundleRejected, PromotionConflict, ReadOnly, Unavailable
 from leafloop.learning import registry
 from leafloop.live import promotion
 from leafloop.live.answering import Answering
 from leafloop.live.serving import CHAMPION, Live, Serving, Wanted
+from leafloop.live.uploads import Uploads
 from leafloop.settings import Settings
 from leafloop.storage import models
 from leafloop.storage.blobs import BlobStore, open_blobs
 from leafloop.storage.durable import make_folder
 from leafloop.storage.ledger import Ledger
 from leafloop.taxonomy import Taxonomy
-from leafloop.vision.bundle import MANIFEST, open_bundle
+from leafloop.vision.bundle import MANIFEST, Bundle, open_bundle
+from leafloop.vision.decoders import Decoders
 from leafloop.vision.photo import PhotoLimits
 from leafloop.vision.reader import Reader
 
@@ -51,24 +54,44 @@ class Store:
 
 @dataclass(frozen=True)
 class Parts(Store):
-    """What is kept, and what answers. `serving.start()` is the service's to call; without it the first answer loads the model."""
+    """What is kept, and what answers. `start()` is the service's to call; without it the first answer loads the model."""
 
-    limits: PhotoLimits
+    decoders: Decoders
     serving: Serving
     answering: Answering
+    uploads: Uploads
+
+    def start(self) -> None:
+        """Make ready what the first photo would have to wait for, and follow the pointer from now on."""
+        with contextlib.suppress(Unavailable):  # the service starts all the same, and `/ready` says what is wrong
+            self.decoders.start()
+        self.serving.start()
 
     def close(self) -> None:
         self.serving.close()
+        self.decoders.close()
         super().close()
 
 
 def open_parts(settings: Settings, *, bundled: Path = BUNDLED) -> Parts:
-    """Everything below HTTP. Raises what `open_store` raises; a model that does not load is said by `serving.ready()` instead."""
+    """Everything below HTTP. Raises what `open_store` raises, and `ReadOnly` where nothing could be kept.
+
+    A model that does not load is said by `serving.ready()` instead."""
     store = open_store(settings, bundled=bundled)
-    serving = Serving(store.ledger, _loader(store), poll_seconds=settings.pointer_poll_seconds)
-    limits = PhotoLimits(max_bytes=settings.max_upload_bytes, max_pixels=settings.max_pixels)
-    answering = Answering(store.ledger, store.blobs, serving, limits, settings.max_waiting)
-    return Parts(settings, store.taxonomy, store.ledger, store.blobs, limits, serving, answering)
+    _refuse_read_only(store)
+    serving = Serving(store.ledger, _loader(store, bundled), poll_seconds=settings.pointer_poll_seconds)
+    decoders = Decoders(PhotoLimits(max_bytes=settings.max_upload_bytes, max_pixels=settings.max_pixels))
+    answering = Answering(
+        store.ledger,
+        store.blobs,
+        serving,
+        decoders,
+        settings.max_waiting,
+        review_random_share=settings.review_random_share,
+        location_decimals=settings.location_decimals,
+    )
+    uploads = Uploads(store.ledger, store.blobs, answering, settings.max_upload_bytes)
+    return Parts(settings, store.taxonomy, store.ledger, store.blobs, decoders, serving, answering, uploads)
 
 
 def open_store(settings: Settings, *, bundled: Path = BUNDLED) -> Store:
@@ -102,6 +125,23 @@ def open_ledger(settings: Settings) -> Ledger:
     return ledger
 
 
+def _refuse_read_only(store: Store) -> None:
+    """What is away may come back, and `/ready` says so meanwhile; what cannot be written is for an operator, now."""
+    try:
+        store.ledger.check_writable()
+        store.blobs.check()
+    except ReadOnly:
+        store.close()
+        raise
+    except Unavailable as error:
+        _log.warning("not everything is there yet", code=error.code, detail=error.detail)
+
+
+def cache_of(settings: Settings) -> Path:
+    """Where bundles are unpacked, to be loaded. It may be deleted at any time."""
+    return settings.home / "cache" / "bundles"
+
+
 def _make_home(home: Path) -> None:
     try:
         make_folder(home, 0o700)  # photos and keys' hashes are nobody else's business
@@ -133,16 +173,30 @@ def _bring_bundled(store: Store, folder: Path) -> None:
         _log.info("bundled model promoted by another process")
 
 
-def _loader(store: Store) -> Callable[[Wanted], Live]:
-    cache = store.settings.home / "cache" / "bundles"
+def _loader(store: Store, bundled: Path) -> Callable[[Wanted], Live]:
+    cache = cache_of(store.settings)
     threads = store.settings.inference_threads or None
     precision = "f32" if store.settings.precision == "f32" else "bf16"  # bf16 is used only where the processor has it
 
     def load(wanted: Wanted) -> Live:
-        bundle = registry.fetch_bundle(wanted.bundle_hash, store.blobs, cache)
+        bundle = _fetch(wanted.bundle_hash, store.blobs, cache, bundled)
         registry.refuse_other_classes(bundle.taxonomy.class_names, store.taxonomy)
         # Compiled, probed and tried on its self-test photo: it is warm when it is switched to.
         reader = Reader(bundle, threads=threads, precision=precision)
         return Live(wanted.version, wanted.name, wanted.bundle_hash, reader)
 
     return load
+
+
+def _fetch(bundle_hash: str, blobs: BlobStore, cache: Path, bundled: Path) -> Bundle:
+    """The bundle; the package's own heals itself, for whoever has the package has its files."""
+    try:
+        return registry.fetch_bundle(bundle_hash, blobs, cache)
+    except (BlobCorrupt, BlobMissing) as error:
+        try:
+            own = open_bundle(bundled, expected_hash=bundle_hash)
+        except BundleRejected:
+            raise error from None
+        _log.error("stored model is damaged; brought again from the package", bundle=bundle_hash, detail=error.detail)
+        registry.put_bundle(own, blobs)
+        return registry.fetch_bundle(bundle_hash, blobs, cache)

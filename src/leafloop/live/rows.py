@@ -1,4 +1,4 @@
-"""What is kept about a photo: its row and its answer's row, out of what was sent and said. Decides nothing."""
+"""What is kept about a photo: its row, its answer's row, and its place in the review queue, out of what was sent and said."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 import leafloop
+from leafloop.learning.review import at_first_sight
 from leafloop.live.serving import Live
 from leafloop.live.submission import Sender, Submission
 from leafloop.storage import predictions, tables
@@ -15,16 +16,25 @@ from leafloop.vision.reader import Reading
 
 
 def record(
-    session: Session, sent: Submission, sender: Sender, photo: Photo, live: Live, reading: Reading, body: dict[str, Any]
+    session: Session,
+    sent: Submission,
+    sender: Sender,
+    photo: Photo,
+    live: Live,
+    reading: Reading,
+    body: dict[str, Any],
+    *,
+    random_share: float,
 ) -> None:
-    """Write both rows, in the caller's transaction. The photo's bytes have to be in the object store already."""
-    photo_row = _photo_row(sent, photo)
-    predictions.record_answer(
-        session, photo_row, _prediction_row(photo_row.id, sent, sender, photo, live, reading, body)
-    )
+    """Write the rows, in the caller's transaction. The photo's bytes have to be in the object store already."""
+    photo_row = _photo_row(sent, photo, reading)
+    prediction = _prediction_row(photo_row.id, sent, sender, photo, live, reading, body)
+    predictions.record_answer(session, photo_row, prediction)
+    reliable = live.reader.bundle.manifest.thresholds.reliable
+    at_first_sight.queue(session, prediction, reliable=reliable, random_share=random_share)
 
 
-def _photo_row(sent: Submission, photo: Photo) -> tables.Photo:
+def _photo_row(sent: Submission, photo: Photo, reading: Reading) -> tables.Photo:
     """Nothing of the photo's own EXIF: what is known of place and time is what its sender said."""
     return tables.Photo(
         id=tables.new_id(),
@@ -39,6 +49,7 @@ def _photo_row(sent: Submission, photo: Photo) -> tables.Photo:
         group=sent.group,
         captured_at=sent.captured_at,
         consent=sent.consent,
+        likeness=reading.likeness,
     )
 
 

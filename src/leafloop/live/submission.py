@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 
 from leafloop.errors import RequestInvalid
+from leafloop.live import places
 
 MAX_TEXT = 200  # user_id, user_location, group: names and places, not letters to us
 MAX_LABEL = {"file_name": 200, "request_id": 64}  # the columns' widths
@@ -71,6 +72,14 @@ def checked(submission: Submission, sender: Sender) -> Submission:
         captured_at=_time(submission.captured_at),
         idempotency_key=_idempotency_key(submission.idempotency_key),
     )
+
+
+def coarse(sent: Submission, location_decimals: int) -> Submission:
+    """What may be kept of a checked submission: a position in it is rounded. Ask for the `fingerprint` before: it is of what was
+    sent, so that a retry is the same request whatever the rounding is set to."""
+    if sent.user_location is None:
+        return sent
+    return replace(sent, user_location=places.rounded(sent.user_location, location_decimals))
 
 
 def _text(field: str, value: str | None) -> str | None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import ColumnElement, and_, delete, func, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -55,6 +55,26 @@ def release(session: Session, scope: str, key: str, *, token: str) -> None:
             *_key(scope, key), IdempotencyKey.claim_token == token, IdempotencyKey.answer.is_(None)
         )
     )
+
+
+def forget(session: Session, *, answered_before: datetime, claimed_before: datetime, limit: int) -> int:
+    """Delete at most `limit` rows: answers that were kept long enough, and claims whose maker died. How many they were."""
+    over = _over(answered_before, claimed_before)
+    chosen = session.execute(select(IdempotencyKey.scope, IdempotencyKey.key).where(over).limit(limit)).all()
+    for scope, key in chosen:
+        session.execute(delete(IdempotencyKey).where(*_key(scope, key), over))
+    return len(chosen)
+
+
+def forgettable(session: Session, *, answered_before: datetime, claimed_before: datetime) -> int:
+    """How many rows `forget` would delete."""
+    over = _over(answered_before, claimed_before)
+    return session.scalar(select(func.count()).select_from(IdempotencyKey).where(over)) or 0
+
+
+def _over(answered_before: datetime, claimed_before: datetime) -> ColumnElement[bool]:
+    answered = and_(IdempotencyKey.answer.is_not(None), IdempotencyKey.created_at < answered_before)
+    return or_(answered, and_(IdempotencyKey.answer.is_(None), IdempotencyKey.claimed_at < claimed_before))
 
 
 def _key(scope: str, key: str) -> tuple[Any, Any]:

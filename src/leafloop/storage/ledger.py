@@ -9,18 +9,21 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+import psycopg
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util.exc import CommandError
-from sqlalchemy import Connection, Engine, create_engine, event, exc, inspect
+from sqlalchemy import Connection, Engine, create_engine, event, exc, inspect, text
 from sqlalchemy.orm import Session
+from sqlalchemy.pool import QueuePool
 
+from leafloop import metrics
 from leafloop.errors import (
     ConfigurationInvalid,
     DatabaseBusy,
@@ -30,13 +33,24 @@ from leafloop.errors import (
     RequestInvalid,
     SchemaUnknown,
     StorageFull,
+    Unavailable,
 )
+from leafloop.storage import sqlite_disk
+from leafloop.storage.breaker import Breaker
 from leafloop.storage.patience import PatientConnection
 
 MIGRATIONS = Path(__file__).parent / "migrations"
-WAIT_S = 5  # for a lock, a connection, a statement: half of the 10 s in which a photo is answered
-MARGIN_S = 2  # so that the server's word, which says what was the matter, comes before our losing patience
-POOL, OVERFLOW = 10, 10  # connections a process: the 16 photos under way and a few readers
+WAIT_S = 5  # for a lock or a statement: half of the 10 s in which a photo is answered
+MARGIN_S = 1  # so that the server's word, which says what was the matter, comes before our losing patience
+# Connections of a process: those who write at once are fewer, so that writers who wait for a lock leave room for who reads; and
+# fewer than the service's threads (`crossing`), for the same reason. SQLite writes one at a time anyway.
+POOL, OVERFLOW = 10, 10
+WRITERS = 12
+POOL_WAIT_S = 2  # for one of them: they are held for milliseconds, so whoever waits longer had better come again
+# An old connection is asked whether it still works, else a new one is made. Together 5 s: a frozen server holds nobody longer.
+PING_S, CONNECT_S = 2, 3
+
+_ALL_TAKEN = "All connections to the database are taken. Send the request again in a moment."
 
 # Alembic keeps the migration under way in a global; between processes the database settles it.
 _ONE_AT_A_TIME = threading.Lock()
@@ -47,7 +61,15 @@ class Ledger:
 
     def __init__(self, url: str) -> None:
         self._engine = _engine(url)
-        self._readers = self._engine.execution_options(read_only=True)
+        # SQLite's connections cost a server nothing, so that readers have their own.
+        readers = _engine(url) if self.is_embedded else self._engine
+        self._readers = readers.execution_options(read_only=True)
+        self._turns = threading.BoundedSemaphore(WRITERS)
+        self._refused: LeafloopError | None = None  # what the last write was refused with; None: it went well
+        pools = {readers, self._engine}
+        metrics.DATABASE_CONNECTIONS.set_function(lambda: sum(cast(QueuePool, e.pool).checkedout() for e in pools))
+        if self.is_embedded:
+            sqlite_disk.watch(*pools)
 
     @property
     def dialect(self) -> str:
@@ -62,17 +84,50 @@ class Ledger:
     @contextmanager
     def transaction(self) -> Iterator[Session]:
         """One request or one step: committed at the end, and nothing of it is kept when anything is raised."""
-        with translated(), Session(self._engine, expire_on_commit=False) as session, session.begin():
+        with (
+            self._turn(),
+            self._remembering(),
+            translated(),
+            self._session(self._engine) as session,
+            session.begin(),
+        ):
             yield session
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """One of the places for writers. While writes are refused nobody waits for one: who has one waits for the lock already."""
+        last = self._refused
+        if not self._turns.acquire(timeout=0 if last else POOL_WAIT_S):
+            raise type(last)(last.detail) if last else DatabaseUnavailable(_ALL_TAKEN)
+        try:
+            yield
+        finally:
+            self._turns.release()
+
+    @contextmanager
+    def _remembering(self) -> Iterator[None]:
+        """What a write was refused with by the database. What else ends a transaction says nothing of the database."""
+        try:
+            yield
+        except Unavailable as error:
+            if isinstance(error.__cause__, exc.DBAPIError | sqlite3.Error):
+                self._refused = type(error)(error.detail)  # without its traceback, which holds a photo
+            raise
+        self._refused = None
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
         """A look at one state of the database, beside whoever writes. Nothing may be written in it."""
-        with translated(), Session(self._readers, expire_on_commit=False) as session, session.begin():
+        with translated(), self._session(self._readers) as session, session.begin():
             yield session
+
+    def _session(self, engine: Engine) -> Session:
+        """It knows its ledger: what is held in memory of a database is held once, not for readers and writers apart."""
+        return Session(engine, expire_on_commit=False, info={"ledger": self})
 
     def close(self) -> None:
         """Close every connection."""
+        self._readers.dispose()
         self._engine.dispose()
 
     # The schema
@@ -99,6 +154,23 @@ class Ledger:
                 f"The database's schema is {has or 'not there yet'}, and this version needs {knows}. "
                 "Run 'leafloop db upgrade'; if the schema is the newer one, install the version that made it."
             )
+
+    def check_writes(self) -> None:
+        """Raise what the last write was refused with. Waits for no lock: a read may go well where every write is refused."""
+        last = self._refused
+        if last is not None:
+            raise type(last)(last.detail)
+
+    def write_again(self) -> None:
+        """If the last write was refused, try one, so that it is known when the database takes them again. May wait for a lock."""
+        if self._refused is not None:
+            with suppress(Unavailable):
+                self.check_writable()
+
+    def check_writable(self) -> None:
+        """Raise `ReadOnly` where a row could not be changed: SQLite tells so only of a real statement."""
+        with self.transaction() as session:
+            session.execute(text("UPDATE alembic_version SET version_num = version_num"))
 
     def upgrade(self) -> None:
         """Bring the schema to the newest. Two at once: the second waits and finds it done."""
@@ -130,7 +202,7 @@ def _engine(url: str) -> Engine:
     try:
         if url.startswith("sqlite"):
             engine = create_engine(
-                url, connect_args={"timeout": WAIT_S}, pool_size=POOL, max_overflow=OVERFLOW, pool_timeout=WAIT_S
+                url, connect_args={"timeout": WAIT_S}, pool_size=POOL, max_overflow=OVERFLOW, pool_timeout=POOL_WAIT_S
             )
             event.listen(engine, "connect", _set_up_sqlite)
             event.listen(engine, "begin", _begin_sqlite)
@@ -138,11 +210,16 @@ def _engine(url: str) -> Engine:
         if url.startswith(("postgresql://", "postgres://")):  # the driver that is installed
             url = "postgresql+psycopg://" + url.split("://", 1)[1]
         options = f"-c statement_timeout={WAIT_S}s -c lock_timeout={WAIT_S}s -c idle_in_transaction_session_timeout=60s"
-        connect = {"connect_timeout": WAIT_S, "options": options, "application_name": "leafloop"}
+        connect = {"connect_timeout": CONNECT_S, "options": options, "application_name": "leafloop"}
         engine = create_engine(
-            url, connect_args=connect, pool_pre_ping=True, pool_size=POOL, max_overflow=OVERFLOW, pool_timeout=WAIT_S
+            url,
+            connect_args=connect,
+            pool_pre_ping=True,
+            pool_size=POOL,
+            max_overflow=OVERFLOW,
+            pool_timeout=POOL_WAIT_S,
         )
-        event.listen(engine, "do_connect", _connect_postgresql)
+        _be_patient(engine)
         return engine
     except (exc.ArgumentError, exc.NoSuchModuleError, ModuleNotFoundError, TypeError):
         raise ConfigurationInvalid(
@@ -152,10 +229,26 @@ def _engine(url: str) -> Engine:
         ) from None
 
 
-def _connect_postgresql(_dialect: object, _record: object, places: Any, names: Any) -> PatientConnection:
-    connection = PatientConnection.connect(*places, **names)
-    connection.patience_s = WAIT_S + MARGIN_S
-    return connection
+def _be_patient(engine: Engine) -> None:
+    """Wait for PostgreSQL as long as what is asked of it may take; and not at all while it takes no connection."""
+    breaker = Breaker("database", psycopg.OperationalError)
+
+    def connect(_dialect: object, _record: object, places: Any, names: Any) -> PatientConnection:
+        with breaker.attempt():
+            connection = PatientConnection.connect(*places, **names)
+        working(connection)
+        return connection
+
+    def working(connection: PatientConnection, *_: object) -> None:
+        connection.patience_s = WAIT_S + MARGIN_S
+
+    def resting(connection: PatientConnection | None, _record: object) -> None:
+        if connection is not None:  # else it broke
+            connection.patience_s = PING_S
+
+    event.listen(engine, "do_connect", connect)
+    event.listen(engine, "checkout", working)
+    event.listen(engine, "checkin", resting)
 
 
 def _set_up_sqlite(connection: sqlite3.Connection, _record: object) -> None:
@@ -179,9 +272,7 @@ def translated() -> Iterator[None]:
     except exc.IntegrityError:
         raise
     except exc.TimeoutError:
-        raise DatabaseUnavailable(
-            "All connections to the database are taken. Send the request again in a moment."
-        ) from None
+        raise DatabaseUnavailable(_ALL_TAKEN) from None
     except exc.DBAPIError as error:
         ours = _from_sqlite(error.orig) if isinstance(error.orig, sqlite3.Error) else _from_postgresql(error)
         if ours is None:
@@ -208,7 +299,12 @@ def _from_postgresql(error: exc.DBAPIError) -> LeafloopError | None:
         return known()
     if isinstance(error, exc.DataError):
         return RequestInvalid("A value is longer, larger or other than the database can hold.")
-    return None if isinstance(error, exc.ProgrammingError | exc.NotSupportedError) else DatabaseUnavailable()
+    if isinstance(error, exc.ProgrammingError | exc.NotSupportedError):
+        return None
+    reason = " ".join(str(error.orig).split())[:300]  # host, port, database and user, for the log: never the password
+    return DatabaseUnavailable(
+        f"The database does not answer ({reason}). Nothing was acknowledged: send it again in a moment."
+    )
 
 
 def _from_sqlite(error: sqlite3.Error) -> LeafloopError | None:

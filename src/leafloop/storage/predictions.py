@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import ColumnElement, and_, func, or_, select
-from sqlalchemy import delete as delete_from
 from sqlalchemy.orm import Session
 
 from leafloop.errors import RequestInvalid
-from leafloop.storage.tables import IdempotencyKey, Photo, Prediction
+from leafloop.storage import removal, snapshots
+from leafloop.storage.removal import Deletion
+from leafloop.storage.tables import Photo, Prediction
 
 
 @dataclass(frozen=True)
@@ -66,38 +67,34 @@ def find(session: Session, filters: Filters, *, limit: int = 100, offset: int = 
     return Page(total, items, _write_cursor(items[-1]) if len(found) > limit else None)
 
 
-def delete(session: Session, prediction_id: str) -> list[str] | None:
-    """Delete an answer with its photo and what hangs on it. The keys of objects that nothing needs any more; None: not there.
+def of_photo(session: Session, image_hash: str) -> Sequence[Prediction]:
+    """The answers of a photo's bytes, however often they were sent."""
+    return session.scalars(select(Prediction).where(Prediction.image_hash == image_hash)).all()
 
-    The objects go after the commit, by `live.erasing`: one without a row does no harm, a row without its object does.
+
+def delete(session: Session, prediction_id: str) -> Deletion | None:
+    """Delete an answer with its photo and all that hangs on it. None: it is not there.
+
+    What a frozen snapshot holds stays, and so does its label, which is no longer valid: it goes into no new snapshot. The objects
+    go after the commit, by `live.erasing`: one without a row does no harm, a row without its object does.
     """
+    snapshots.hold(session)
     prediction = get(session, prediction_id)
     if prediction is None:
         return None
     photo = photo_of(session, prediction)
-    session.execute(delete_from(IdempotencyKey).where(IdempotencyKey.prediction_id == prediction_id))
-    session.delete(prediction)
+    frozen = tuple(removal.snapshots_of(session, [prediction.image_hash]).get(prediction.image_hash, ()))
+    record = removal.content_of(session, prediction)
+    labels = removal.labels_made_from(session, prediction, photo)
+    for label in labels:
+        if frozen:
+            label.is_validated, label.revision = False, label.revision + 1
+        else:
+            session.delete(label)
     session.flush()
-    if session.scalar(select(Prediction.id).where(Prediction.photo_id == photo.id).limit(1)) is None:
-        session.delete(photo)
-        session.flush()
-    return [] if is_needed(session, photo.stored_sha256) else [photo.stored_sha256]
-
-
-def is_needed(session: Session, stored_sha256: str) -> bool:
-    """Whether a photo's row names this object."""
-    return session.scalar(select(Photo.id).where(Photo.stored_sha256 == stored_sha256).limit(1)) is not None
-
-
-def hold_object(session: Session, stored_sha256: str) -> None:
-    """Until this transaction ends, nobody else who holds this object writes a row that names it, or removes it.
-
-    On SQLite a writing transaction holds everything, from the moment when it has its connection.
-    """
-    session.connection()
-    if session.get_bind().dialect.name == "postgresql":
-        number = int.from_bytes(bytes.fromhex(stored_sha256[:16]), "big", signed=True)
-        session.execute(select(func.pg_advisory_xact_lock(number)))
+    objects = removal.unnamed(session, removal.remove_answers(session, [prediction_id]))
+    stays = removal.what_stays(session, photo, prediction.key_id, frozen, has_label=bool(labels))
+    return Deletion(objects, stays, {**record, "labels": [removal.said_by_label(label) for label in labels]})
 
 
 def _conditions(filters: Filters) -> list[ColumnElement[bool]]:

@@ -12,6 +12,11 @@ from dataclasses import dataclass
 from leafloop.vision import sniff
 from leafloop.vision.formats import heic, jpeg, png, webp
 
+EXTENSIONS = {
+    "image/jpeg": "jpg",
+    "image/png": "png",
+    "image/webp": "webp",
+}  # by which a kept copy is named when it is saved
 KEEP = {"jpeg": jpeg.keep, "png": png.keep, "webp": webp.keep, "heic": heic.keep}
 
 
@@ -26,5 +31,9 @@ class KeptCopy:
 
 def keep(data: bytes) -> KeptCopy:
     """Make the kept copy. keep(keep(x).data) == keep(x). Raises `Undecodable` and the errors of `sniff.format_of`."""
-    kept = KEEP[sniff.format_of(data)](data)
+    return copy_of(KEEP[sniff.format_of(data)](data))
+
+
+def copy_of(kept: bytes) -> KeptCopy:
+    """The value for bytes that are a kept copy already: type and hash are theirs."""
     return KeptCopy(kept, f"image/{sniff.format_of(kept)}", hashlib.sha256(kept).hexdigest())

@@ -1,11 +1,13 @@
 """Where in a photo leaf can be, by colour alone; knows no model and no lesion.
 
 The mask is generous, since what it leaves out may be skipped: green and yellow count everywhere, brown and dry tissue
-where it hangs together with them, and a dark or grey spot with leaf around it. Sky, paper, concrete and road do not count;
-soil, wood and skin only where they touch a leaf.
+where it hangs together with them and some of them is near, and a dark or grey spot with leaf around it. Sky, paper, concrete and
+road do not count; soil, wood and skin only at a leaf's rim.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -19,29 +21,44 @@ SCALE = 512  # pixels of the mask's long side: a tile of 256 in a 12-megapixel p
 GREEN = ((27, 16, 24), (92, 255, 255))
 YELLOW = ((19, 80, 60), (27, 255, 255))  # 80: wood and soil of this hue are paler
 DRY = ((0, 18, 16), (27, 255, 255))  # brown, ochre, straw, red
+# Half a tile, in photo pixels: dry tissue farther from all green and yellow is soil far more often than leaf. A dead leaf has
+# no green left and no mask either, and then every tile is looked at.
+REACH_PX = 128
 PATCH = 0.008  # of the long side: smaller patches of green are noise of the camera
 MIN_SHARE = 0.002  # of the photo: with less green and yellow than this there is no leaf to which anything belongs
 HOLE = 0.06  # of the long side: the widest dark or grey spot that is closed inside leaf
 
 
-def leaf_mask(pixels: Pixels, scale_to: int = SCALE) -> tuple[npt.NDArray[np.bool_], float]:
-    """A mask bool [h, w] of which the long side has `scale_to` pixels (fewer, for a smaller photo), and its factor.
+@dataclass(frozen=True, slots=True, eq=False)
+class Overview:
+    """A photo at a glance. `small`: with its long side at `SCALE` pixels at most; `mask`: bool [h, w], where in it leaf can be.
 
-    One mask pixel stands for `factor` x `factor` photo pixels (factor >= 1).
+    One of its pixels stands for `factor` x `factor` photo pixels (factor >= 1). `width`, `height`: of the photo.
     """
-    small, factor = shrink(pixels, scale_to)
-    return mask_of(small), factor
+
+    small: Pixels
+    mask: npt.NDArray[np.bool_]
+    factor: float
+    width: int
+    height: int
 
 
-def mask_of(small: Pixels) -> npt.NDArray[np.bool_]:
-    """The mask of a photo that was shrunk already: bool [h, w], pixel for pixel."""
+def overview(pixels: Pixels) -> Overview:
+    """Shrink a photo [H, W, 3] once, for all that can be seen at a glance."""
+    small, factor = _shrink(pixels, SCALE)
+    return Overview(small, _mask_of(small, REACH_PX / factor), factor, pixels.shape[1], pixels.shape[0])
+
+
+def _mask_of(small: Pixels, reach: float) -> npt.NDArray[np.bool_]:
+    """The mask of a photo that was shrunk already: bool [h, w], pixel for pixel. `reach`: of dry tissue, in its pixels."""
     long_side = max(small.shape[:2])
     hsv = cv2.cvtColor(cv2.blur(small, (3, 3)), cv2.COLOR_RGB2HSV)
     fresh = cv2.bitwise_or(_within(hsv, GREEN), _within(hsv, YELLOW))
     fresh = cv2.morphologyEx(fresh, cv2.MORPH_OPEN, _square(PATCH * long_side))
     if cv2.countNonZero(fresh) < MIN_SHARE * fresh.size:
         return np.zeros(small.shape[:2], np.bool_)
-    tissue = cv2.bitwise_or(fresh, _within(hsv, DRY))
+    dry = cv2.bitwise_and(_within(hsv, DRY), cv2.dilate(fresh, _square(2 * reach)))
+    tissue = cv2.bitwise_or(fresh, dry)
     _, parts = cv2.connectedComponents(tissue, connectivity=8)
     with_green = np.bincount(parts[fresh > 0], minlength=int(parts.max()) + 1) > 0
     with_green[0] = False  # the background
@@ -49,7 +66,7 @@ def mask_of(small: Pixels) -> npt.NDArray[np.bool_]:
     return cv2.morphologyEx(leaf, cv2.MORPH_CLOSE, _square(HOLE * long_side)).astype(np.bool_)
 
 
-def shrink(pixels: Pixels, scale_to: int) -> tuple[Pixels, float]:
+def _shrink(pixels: Pixels, scale_to: int) -> tuple[Pixels, float]:
     """The photo with its long side at `scale_to` pixels, never enlarged, and how many photo pixels one of it spans.
 
     By halves, then the rest by interpolation: a fifth of the time of one step, and still every pixel counts.

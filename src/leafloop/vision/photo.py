@@ -1,16 +1,17 @@
 """Bytes to an upright photo, or one clear error: the only way into Leafloop for a picture. Knows no storage.
 
 The type comes from the bytes; limits are checked on the header, before anything is decoded; the pixels are decoded from
-the kept copy, so that every answer can be computed again from what is stored. All values can be pickled and nothing is
-global: `read_upload` may run in a child process.
+the kept copy, so that every answer can be computed again from what is stored. Nothing is global: the service lets a child
+process read (`decoders.py`), since a codec is where hostile bytes meet C.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import numpy as np
 import PIL
 import pillow_heif
 import simplejpeg
@@ -22,7 +23,7 @@ from leafloop.vision.detection import Pixels
 from leafloop.vision.formats import heic, jpeg, png, webp
 from leafloop.vision.kept import KeptCopy
 
-READ_SIZE = {"jpeg": jpeg.read_size, "png": png.read_size, "webp": webp.read_size, "heic": heic.read_size}
+READ_SIZE = {"jpeg": jpeg.read_size, "png": png.read_size, "webp": webp.read_size}  # Python alone, no codec
 DECODE: dict[str, Callable[[bytes], Pixels]] = {"jpeg": jpeg.decode, "png": png.decode, "webp": webp.decode}
 
 # The first release of each without the known holes of its C code.
@@ -50,15 +51,34 @@ class Photo:
     sha256: str
     kept: KeptCopy
 
+    def without_pixels(self) -> Photo:
+        """What is left to say and to store once the photo was judged: its pixels are most of a request's memory."""
+        return replace(self, pixels=np.empty((0, 0, 3), np.uint8))
 
-def read_upload(data: bytes, limits: PhotoLimits = PhotoLimits()) -> Photo:
-    """Read one upload. Raises a `PhotoError` (see errors.py) for all that is not a whole photo within the limits."""
+
+def check(data: bytes, limits: PhotoLimits = PhotoLimits()) -> int:
+    """Refuse what can be refused from the header; the number of pixels (a HEIC's is told for sure by its codec alone).
+
+    Raises a `PhotoError`. No codec is touched: this is safe, and done in milliseconds, where a codec must not run.
+    """
     if not data:
         raise EmptyUpload()
     if len(data) > limits.max_bytes:
         raise TooManyBytes(limit=limits.max_bytes, got=len(data))
     kind = sniff.format_of(data)
-    _check_size(*READ_SIZE[kind](data), limits)
+    if kind == "heic":
+        return min(heic.declared_pixels(data), limits.max_pixels)
+    width, height = READ_SIZE[kind](data)
+    _check_size(width, height, limits)
+    return width * height
+
+
+def read_upload(data: bytes, limits: PhotoLimits = PhotoLimits()) -> Photo:
+    """Read one upload. Raises a `PhotoError` (see errors.py) for all that is not a whole photo within the limits."""
+    check(data, limits)
+    kind = sniff.format_of(data)
+    if kind == "heic":
+        _check_size(*heic.read_size(data), limits)
     copy, pixels = _keep_and_decode(data)
     height, width = pixels.shape[:2]
     return Photo(pixels, width, height, kind, hashlib.sha256(data).hexdigest(), copy)

@@ -6,14 +6,12 @@ The limits were set on 520 real photos (300 of banana leaves, 220 of other crops
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import cv2
 
-from leafloop.vision import leaf
-from leafloop.vision.detection import Pixels
-
-SCALE = 512  # pixels of the long side; also the scale of the leaf mask, so the photo is shrunk once
+from leafloop.vision.leaf import Overview
 
 MIN_SHARPNESS = 12.0  # real photos: 13 to 3,244, median 250; blurred by 4 pixels of 512: 1 to 15, most under 4
 MAX_SHARPNESS = 10_000.0  # three times the sharpest real photo; random noise has 56,000
@@ -31,6 +29,15 @@ MESSAGES = {
     "no_leaf": "No leaf seen: hold the camera closer, so that one leaf fills most of the photo.",
     "small": "Small picture: send the photo in its original size, so that small spots can be seen.",
 }
+
+# Those with which a photo gets no verdict; the others are advice.
+USELESS = frozenset({"too_dark", "too_bright", "blurred", "noisy"})
+
+
+def score_of(codes: Collection[str]) -> float:
+    """How good a picture is to learn from, by its warnings: 1 nothing against it, 0.5 advice, 0 too poor to judge a leaf on."""
+    warned = set(codes) - {"no_leaf"}  # this is no fault of a picture
+    return 0.0 if warned & USELESS else 0.5 if warned else 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,21 +63,19 @@ class Quality:
     warnings: tuple[Warning, ...]
 
 
-def measure(pixels: Pixels) -> Quality:
-    """Measure a photo [H, W, 3]."""
-    small, _ = leaf.shrink(pixels, SCALE)
-    grey = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)
+def measure(seen: Overview) -> Quality:
+    """Measure a photo by what is seen of it at a glance."""
+    grey = cv2.cvtColor(seen.small, cv2.COLOR_RGB2GRAY)
     sharpness = float(cv2.Laplacian(grey, cv2.CV_32F).var())
     brightness = float(grey.mean())
-    leaf_fraction = float(leaf.mask_of(small).mean())
-    height, width = pixels.shape[:2]
+    leaf_fraction = float(seen.mask.mean())
     wrong = {
         "too_dark": brightness < MIN_BRIGHTNESS,
         "too_bright": brightness > MAX_BRIGHTNESS,
         "blurred": sharpness < MIN_SHARPNESS,
         "noisy": sharpness > MAX_SHARPNESS,
         "no_leaf": leaf_fraction < MIN_LEAF,
-        "small": min(width, height) < MIN_SIDE,
+        "small": min(seen.width, seen.height) < MIN_SIDE,
     }
     warnings = tuple(Warning(code, MESSAGES[code]) for code, found in wrong.items() if found)
-    return Quality(sharpness, brightness, leaf_fraction, width, height, warnings)
+    return Quality(sharpness, brightness, leaf_fraction, seen.width, seen.height, warnings)

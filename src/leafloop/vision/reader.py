@@ -12,30 +12,28 @@ import cv2
 import numpy as np
 
 from leafloop.errors import BundleRejected
-from leafloop.vision import leaf, merge, quality, tiles, verdict
+from leafloop.vision import leaf, likeness, merge, quality, tiles, verdict
 from leafloop.vision.bundle import Bundle
 from leafloop.vision.detection import Detection, IntArray, Pixels
 from leafloop.vision.detector import FLOOR, Detector
 from leafloop.vision.photo import read_kept
-from leafloop.vision.quality import Quality
+from leafloop.vision.quality import USELESS, Quality
 from leafloop.vision.verdict import Verdict
 
-USELESS = {
-    "too_dark",
-    "too_bright",
-    "blurred",
-    "noisy",
-}  # warnings with which a photo gets no verdict; the others are advice
 TOO_FEW_PIXELS = "small"  # the warning with which a model cannot vouch for health
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What was read off one photo. Detections: strongest first, in photo pixels. timings_ms has a key for each lap of `read`."""
+    """What was read off one photo. Detections: strongest first, in photo pixels. timings_ms has a key for each lap of `read`.
+
+    `likeness`: the photo's perceptual hashes (`vision.likeness`).
+    """
 
     verdict: Verdict
     detections: list[Detection]
     quality: Quality
+    likeness: bytes
     tiles_looked_at: int
     tiles_in_all: int
     timings_ms: dict[str, float]
@@ -55,12 +53,13 @@ class Reader:
         """Read one upright RGB photo. Detections of at least `floor` are listed (the bundle's `detect` when None)."""
         manifest, clock = self.bundle.manifest, _Clock()
         listed = manifest.thresholds.detect if floor is None else floor
-        measured = quality.measure(pixels)
+        seen = leaf.overview(pixels)
+        measured, alike = quality.measure(seen), likeness.of(seen.small)
         clock.lap("quality")
-        seen, scale = (pixels, 1.0) if manifest.tiling.mode == "tiles" else _fitted(pixels, manifest.input.size)
-        grid = tiles.grid(seen.shape[1], seen.shape[0], size=manifest.input.size, overlap=manifest.tiling.overlap)
+        laid, scale = (pixels, 1.0) if manifest.tiling.mode == "tiles" else _fitted(pixels, manifest.input.size)
+        grid = tiles.grid(laid.shape[1], laid.shape[0], size=manifest.input.size, overlap=manifest.tiling.overlap)
         index = _worth_a_look(seen, grid)
-        cut = tiles.cut(seen, grid, index)
+        cut = tiles.cut(laid, grid, index)
         clock.lap("tile")
         found = self._detector.detect(cut, grid, index, floor=min(listed, self._floor()))
         clock.lap("infer")
@@ -78,7 +77,7 @@ class Reader:
         )
         clock.lap("verdict")
         shown = [d for d in merged if d.confidence >= listed]
-        return Reading(judged, shown, measured, len(index), len(grid), clock.laps)
+        return Reading(judged, shown, measured, alike, len(index), len(grid), clock.laps)
 
     def _floor(self) -> float:
         """How low scores must be known: below the bar under which the model vouches for health."""
@@ -97,10 +96,10 @@ class Reader:
             )
 
 
-def _worth_a_look(seen: Pixels, grid: tiles.Grid) -> IntArray:
+def _worth_a_look(seen: leaf.Overview, grid: tiles.Grid) -> IntArray:
     if len(grid) == 1:
         return np.zeros(1, np.int64)
-    return np.flatnonzero(tiles.with_leaf(grid, *leaf.leaf_mask(seen)))
+    return np.flatnonzero(tiles.with_leaf(grid, seen.mask, seen.factor))
 
 
 def _fitted(pixels: Pixels, size: int) -> tuple[Pixels, float]:

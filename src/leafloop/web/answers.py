@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from leafloop.taxonomy import Taxonomy
+from leafloop.web import languages
 from leafloop.web.contexts import AdviceView, AnswerRow, AnswerView, Box, LegendEntry
 
 # The relative luminance at which black and white ink read equally well (WCAG 2.2, 1.4.3: (L + 0.05)^2 = 0.05 * 1.05), 4.6 to 1.
@@ -32,12 +33,12 @@ def view(answer: Mapping[str, Any], taxonomy: Taxonomy, beside: Beside) -> Answe
         id=str(answer["prediction_id"]),
         outcome=str(answer["outcome"]),
         title=_title(answer, taxonomy),
-        disease=taxonomy.disease,
-        crop=taxonomy.crop,
+        disease=taxonomy.disease_in(languages.language()),
+        crop=taxonomy.crop_in(languages.language()),
         percent=_percent_of_class(answer),
         reliable=bool(answer.get("reliable")),
         advice=_advice(answer, taxonomy),
-        warnings=tuple(str(w["message"]) for w in (answer.get("quality") or {}).get("warnings", [])),
+        warnings=tuple(languages.gettext(str(w["message"])) for w in (answer.get("quality") or {}).get("warnings", [])),
         boxes=boxes,
         legend=_legend(boxes),
         width=int(answer["image_size"]["width"]),
@@ -52,8 +53,8 @@ def view(answer: Mapping[str, Any], taxonomy: Taxonomy, beside: Beside) -> Answe
     )
 
 
-def row(answer: Mapping[str, Any], taxonomy: Taxonomy, *, created_at: str) -> AnswerRow:
-    """One line of the list of recent answers."""
+def row(answer: Mapping[str, Any], taxonomy: Taxonomy, *, created_at: str, mark: str | None = None) -> AnswerRow:
+    """One line of the list of recent answers. `mark`: what came of it (`storage.replies.marks`)."""
     return AnswerRow(
         id=str(answer["prediction_id"]),
         outcome=str(answer["outcome"]),
@@ -62,6 +63,7 @@ def row(answer: Mapping[str, Any], taxonomy: Taxonomy, *, created_at: str) -> An
         created_at=created_at,
         user_id=answer.get("user_id"),
         findings=len(answer.get("detections", ())),
+        mark=mark,
     )
 
 
@@ -82,13 +84,21 @@ def _title(answer: Mapping[str, Any], taxonomy: Taxonomy) -> str | None:
 
 def _class_title(class_id: int, name: str | None, taxonomy: Taxonomy) -> str:
     """The class's words; an answer of an older class set keeps the name that it was given."""
-    known = 0 <= class_id < len(taxonomy.classes) and name in (None, taxonomy.class_names[class_id])
-    return taxonomy.title(class_id) if known else str(name)
+    known = _is_known(class_id, name, taxonomy)
+    return taxonomy.title(class_id, languages.language()) if known else str(name)
+
+
+def _is_known(class_id: int, name: str | None, taxonomy: Taxonomy) -> bool:
+    return 0 <= class_id < len(taxonomy.classes) and name in (None, taxonomy.class_names[class_id])
 
 
 def _advice(answer: Mapping[str, Any], taxonomy: Taxonomy) -> AdviceView | None:
-    text = answer.get("advice")
+    """What was said, in English as it was stored; in another language what the class set says now."""
+    text, class_id = answer.get("advice"), answer.get("class_id")
     source = taxonomy.advice
+    english = languages.language() == languages.ENGLISH
+    if text and not english and class_id is not None and _is_known(int(class_id), answer.get("class_name"), taxonomy):
+        text = taxonomy.advice_for(int(class_id), languages.language())
     return AdviceView(str(text), source.author, source.version, source.reviewed) if text else None
 
 
@@ -109,7 +119,7 @@ def _box(detection: Mapping[str, Any], number: int, width: float, height: float,
         mark=str(class_id),
         title=_class_title(class_id, detection.get("class_name"), taxonomy),
         colour=colour,
-        ink=_ink_on(colour),
+        ink=ink_on(colour),
         percent=percent(float(detection["confidence"])),
         place=_place(left + across / 2, top + down / 2),
         left=round(left, 3),
@@ -132,7 +142,7 @@ def _legend(boxes: Sequence[Box]) -> tuple[LegendEntry, ...]:
     return tuple(LegendEntry(*key, count) for key, count in sorted(counts.items(), key=lambda item: int(item[0][0])))
 
 
-def _ink_on(colour: str) -> str:
+def ink_on(colour: str) -> str:
     """Black or white, whichever reads better on `#rrggbb`."""
     return "#000000" if _luminance(colour) > _BLACK_INK_ABOVE else "#ffffff"
 

@@ -14,7 +14,12 @@ from pathlib import Path
 
 FOLDER = Path(__file__).parent / "static"
 # The only kinds of file that are served; a file of another kind in the folder stops the start (`KeyError`).
-_MEDIA_TYPES = {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml"}
+_MEDIA_TYPES = {
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
+    ".png": "image/png",
+}
 
 
 @dataclass(frozen=True, slots=True)

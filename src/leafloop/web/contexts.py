@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from leafloop.web.words_contexts import WordsCard, WordsView
+
 
 @dataclass(frozen=True, slots=True)
 class Visitor:
@@ -12,6 +14,8 @@ class Visitor:
 
     open_mode: bool = False
     signed_in: bool = False
+    may_review: bool = False
+    owner: str = ""  # whose photos wait on this phone: visitors.owner
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +31,7 @@ class Problem:
     @property
     def again(self) -> bool:
         """Whether the same photo may succeed when it is sent again: the fault was not in the photo."""
-        return self.log_in or self.status in (408, 429) or self.status >= 500
+        return self.log_in or self.code == "other_login" or self.status in (408, 429) or self.status >= 500
 
     @property
     def log_in(self) -> bool:
@@ -110,6 +114,7 @@ class AnswerRow:
     created_at: str
     user_id: str | None
     findings: int
+    mark: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,7 +134,9 @@ class AnswerPage:
     template: ClassVar[str] = "answer.html"
     visitor: Visitor
     answer: AnswerView
+    words: WordsView
     with_photo: bool = True
+    done: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,7 +145,25 @@ class AnswerCard:
 
     template: ClassVar[str] = "_answer.html"
     answer: AnswerView
+    words: WordsView
     with_photo: bool = False
+    done: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Stays:
+    """What a deletion leaves (`photo` or `label`), why, and the snapshots that hold it."""
+
+    what: str
+    why: str
+    snapshots: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeletedPage:
+    template: ClassVar[str] = "deleted.html"
+    visitor: Visitor
+    stays: tuple[Stays, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,6 +174,14 @@ class AnswersPage:
     total: int
     page: int
     pages: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OfflinePage:
+    """Shown where there is no net; kept by the service worker, so it knows nobody."""
+
+    template: ClassVar[str] = "offline.html"
+    visitor: Visitor
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,4 +207,15 @@ class ProblemCard:
     problem: Problem
 
 
-Context = FieldPage | AnswerPage | AnswerCard | AnswersPage | LoginPage | ProblemPage | ProblemCard
+Context = (
+    FieldPage
+    | AnswerPage
+    | AnswerCard
+    | AnswersPage
+    | DeletedPage
+    | OfflinePage
+    | LoginPage
+    | ProblemPage
+    | ProblemCard
+    | WordsCard
+)

@@ -12,8 +12,8 @@ from leafloop import access
 from leafloop.access import Caller
 from leafloop.crossing import in_thread
 from leafloop.errors import AccessError, KeyInvalid
-from leafloop.web import visitors
-from leafloop.web.contexts import LoginPage, Problem
+from leafloop.web import problems, visitors
+from leafloop.web.contexts import LoginPage
 from leafloop.web.rendering import HEADERS, render
 
 router = APIRouter(include_in_schema=False)
@@ -41,7 +41,7 @@ async def log_in(request: Request) -> Response:
     try:
         caller, value = await in_thread(request, access.log_in, parts, str(form.get("key", ""))[:MAX_KEY])
     except KeyInvalid as error:
-        problem = Problem(401, "login_refused", "This key does not open anything here", error.detail)
+        problem = problems.login_refused(error.detail)
         return render(LoginPage(visitor=visitors.seen_as(None), following=following, problem=problem), 401)
     request.state.key_id = caller.key_id
     response = RedirectResponse(following, 303, HEADERS)

@@ -15,11 +15,12 @@ _QUALITY = 80  # JPEG: these are for looking, the answer was computed from the k
 
 def smaller(blobs: BlobStore, key: str, size: str) -> bytes:
     """JPEG bytes of a kept photo, upright, at most `SIZES[size]` px long. Raises what the store raises, and `BlobCorrupt`."""
-    return _shrunk(blobs.get(key), SIZES[size])
+    return shrunk(blobs.get(key), size)
 
 
-def _shrunk(data: bytes, longest: int) -> bytes:
-    """The photo was decoded whole before it was kept; here a JPEG is decoded at the nearest larger eighth of its size."""
+def shrunk(data: bytes, size: str) -> bytes:
+    """As `smaller`, of bytes. All was decoded before it was kept; here a JPEG is decoded at the nearest larger eighth."""
+    longest = SIZES[size]
     try:
         with Image.open(io.BytesIO(data), formats=("JPEG", "PNG", "WEBP")) as kept:
             profile = kept.info.get("icc_profile")

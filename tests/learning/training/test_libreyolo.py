@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 
 from leafloop import taxonomy as taxonomies
-from leafloop.learning import bundled, rendered
+from leafloop.learning.bundled import recipe, rendered
+from leafloop.learning.bundled.trial import Chosen
 from leafloop.learning.training.process import ProcessTrainer
 from leafloop.learning.training.protocol import Job, Progress, Recipe
-from leafloop.learning.trial import Chosen
 from leafloop.vision.bundle import write_bundle
 from leafloop.vision.detector import Detector
 from leafloop.vision.tiles import grid
@@ -62,7 +62,7 @@ def test_killed_after_an_epoch_it_goes_on_and_what_comes_out_can_be_served(pytho
     assert [told.epoch for told in heard if told.event == "epoch"] == [2]
     assert trained.epochs == 2
 
-    facts = {**bundled._facts(CLASSES, trained, {}), "thresholds": asdict(Chosen(0.25, 0.5, 0.5, 0.1))}
+    facts = {**recipe._facts(CLASSES, trained, {}), "thresholds": asdict(Chosen(0.25, 0.5, 0.5, 0.1))}
     bundle = write_bundle(
         tmp_path / "bundle", facts, {"model.onnx": trained.onnx, "weights.safetensors": trained.weights}
     )

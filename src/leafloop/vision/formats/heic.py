@@ -5,6 +5,8 @@ libheif applies the file's own turns (`irot`, `imir`); as the standard says, the
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pillow_heif
 
@@ -12,6 +14,8 @@ from leafloop.errors import Undecodable
 from leafloop.vision import colour
 from leafloop.vision.formats import jpeg, png
 from leafloop.vision.formats.codec import damage_is_undecodable, on_white
+
+ISPE = re.compile(rb"\0\0\0\x14ispe\0\0\0\0(.{8})", re.DOTALL)  # ISO/IEC 23008-12, 6.5.3: width and height
 
 
 def read_size(data: bytes) -> tuple[int, int]:
@@ -21,6 +25,11 @@ def read_size(data: bytes) -> tuple[int, int]:
     if width < 1 or height < 1:
         raise Undecodable()
     return int(width), int(height)
+
+
+def declared_pixels(data: bytes) -> int:
+    """Of the largest picture that the boxes declare (`ispe`), which is the primary one; 0 if none. libheif is not asked."""
+    return max((int.from_bytes(s[:4], "big") * int.from_bytes(s[4:], "big") for s in ISPE.findall(data)), default=0)
 
 
 def keep(data: bytes) -> bytes:

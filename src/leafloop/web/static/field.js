@@ -1,6 +1,8 @@
 // The field page: choose, preview, shrink if asked, send with progress, show the answer; a photo is kept until it is answered.
 // Every text comes from the page (#texts), every answer as HTML from the server: nothing here knows a class or a language.
 import { wire } from "./frame.js";
+import { keep as remembering, owner, recall } from "./mine.js";
+import { keepPhoto } from "./outbox.js";
 import { keyFor, prepare, size } from "./photo.js";
 
 const $ = (id) => document.getElementById(id);
@@ -13,9 +15,11 @@ const sizeWords = (bytes) => size(bytes, say);
 const SILENCE_MS = 60_000;
 
 let chosen = null; // the File as it was chosen
+let taken = false; // by the camera, just now: then we know when
 let ready = null; // {blob, name, key, arrived, ...}: what is sent, and the same again on each new try
 let request = null;
 let preparing = 0; // only the last choice counts when several are made quickly
+let sender = owner; // as whose the photo goes up; null: whoever is logged in, as somebody chose who saw that it is another
 let wanted = false; // "Send" was pressed while the photo was still being prepared
 
 function state(name) {
@@ -27,18 +31,24 @@ function state(name) {
   if (name !== "answered") $("shrunk-answer").hidden = true;
   // Once a photo may have arrived whole, a new try has to be the very same request: only then is it counted once.
   $("about-fields").disabled = $("slow").disabled = name === "sending" || (name === "interrupted" && ready.arrived);
-  $("send-words").textContent = say(name === "interrupted" ? "send_again" : "send");
+  label();
   $("send").hidden = name === "refused";
   for (const [id, text] of [["take", "take"], ["choose", "choose"]]) {
     document.querySelector(`label[for=${id}] span`).textContent = say(name === "empty" ? text : `${text}_other`);
   }
 }
 
+// Without a net the one button keeps the photo here; with one it sends.
+const label = () => {
+  $("send-words").textContent = say(!navigator.onLine ? "keep" : page.dataset.state === "interrupted" ? "send_again" : "send");
+};
+
 const announce = (text) => { $("status").textContent = text; };
 
-async function choose(file) {
+async function choose(file, byCamera = taken) {
   if (!file) return;
   chosen = file;
+  taken = byCamera;
   const turn = ++preparing;
   ready = null;
   wanted = false;
@@ -82,6 +92,7 @@ function describe() {
 function send() {
   wanted = !ready;
   if (wanted || request) return;
+  if (!navigator.onLine) return void keep();
   if (!ready.arrived) ready.body = formData();
   const { body } = ready;
   request = new XMLHttpRequest();
@@ -103,6 +114,7 @@ function send() {
   request.onloadend = () => { watch.stop(); request = null; };
   request.open("POST", form.action);
   request.setRequestHeader("Leafloop-Partial", "1");
+  if (sender !== null) request.setRequestHeader("Leafloop-Owner", sender);
   request.setRequestHeader("Idempotency-Key", ready.key);
   request.send(body);
   $("cancel").focus();
@@ -119,11 +131,39 @@ function silence(waiting) {
   return watch;
 }
 
+// What is said with the photo before there is an answer: as the pages' forms say it of one (web/said.py).
+function wordOf(data) {
+  const comment = (data.get("comment") ?? "").trim();
+  if (!comment && !data.has("ask_expert")) return null;
+  return [["said", data.has("ask_expert") ? "expert" : "remark"], ...(comment ? [["comment", comment]] : [])];
+}
+
 function formData() {
   const data = new FormData(form);
   data.delete("form_token");
   data.set("file", ready.blob, ready.name);
+  if (taken) data.set("captured_at", new Date(chosen.lastModified).toISOString());
   return data;
+}
+
+// The photo stays on this phone and goes up when it can, under the same key: should it have arrived after all, it counts once.
+async function keep() {
+  const mine = ready;
+  if (mine.keeping) return;
+  mine.keeping = true;
+  const { blob, name, key } = mine;
+  const data = mine.arrived ? mine.body : formData();
+  const word = wordOf(data);
+  for (const said of ["comment", "ask_expert"]) data.delete(said);
+  const fields = Object.fromEntries([...data].filter(([, value]) => typeof value === "string"));
+  try {
+    await keepPhoto({ blob, name, key, fields, word });
+  } catch {
+    mine.keeping = false;
+    return fault("interrupted", say("keep_failed_title"), say("keep_failed"));
+  }
+  if (ready === mine) startOver(); // else the next photo has been chosen meanwhile
+  announce(say("kept"));
 }
 
 function progress(words, percent) {
@@ -138,8 +178,19 @@ function answered(response) {
   if (response.status === 200) return showAnswer(response.responseText);
   $("fault").innerHTML = response.responseText;
   const again = $("fault").querySelector("[data-again]");
+  if (again?.dataset.problem === "other_login") forOther(again);
   state(again ? "interrupted" : "refused");
   showFault();
+}
+
+// Another login than the page's: the photo may go up under it when somebody says so, and nothing that is the last person's with it.
+function forOther(card) {
+  sender = null;
+  ready.arrived = false;
+  for (const field of form.querySelectorAll("[data-remember], [data-consent-field]")) field.value = "";
+  const words = document.createElement("p");
+  words.textContent = say("as_other");
+  card.append(words);
 }
 
 function showAnswer(html) {
@@ -182,7 +233,15 @@ function showFault() {
   $("fault").querySelector("h2").focus();
 }
 
-const interrupted = (why) => fault("interrupted", say(`${why}_title`), say(why));
+function interrupted(why) {
+  fault("interrupted", say(`${why}_title`), say(why));
+  const button = document.createElement("button");
+  button.type = "button";
+  button.className = "button";
+  button.textContent = say("keep");
+  button.addEventListener("click", keep);
+  $("fault").firstElementChild.append(button);
+}
 
 function cancelled() {
   state("picked");
@@ -192,7 +251,8 @@ function cancelled() {
 
 function startOver() {
   chosen = ready = null;
-  form.querySelectorAll("input[type=file]").forEach((input) => { input.value = ""; });
+  taken = false;
+  form.querySelectorAll("input[type=file], [data-of-one-photo]").forEach((input) => { if (input.type === "checkbox") input.checked = false; else input.value = ""; });
   state("empty");
   $("result").replaceChildren();
   announce("");
@@ -200,16 +260,13 @@ function startOver() {
 }
 
 function remember(input) {
-  const name = `leafloop.${input.id}`;
   const box = input.type === "checkbox";
-  try {
-    const kept = localStorage.getItem(name);
-    if (kept !== null) { if (box) input.checked = kept === "true"; else input.value = kept; }
-    input.addEventListener("change", () => localStorage.setItem(name, box ? String(input.checked) : input.value));
-  } catch { /* storage is switched off: then nothing is remembered */ }
+  const kept = recall(input.id);
+  if (kept !== null) { if (box) input.checked = kept === "true"; else input.value = kept; }
+  input.addEventListener("change", () => remembering(input.id, box ? String(input.checked) : input.value));
 }
 
-for (const id of ["take", "choose"]) $(id).addEventListener("change", (event) => choose(event.target.files[0]));
+for (const id of ["take", "choose"]) $(id).addEventListener("change", (event) => choose(event.target.files[0], id === "take"));
 form.addEventListener("submit", (event) => { event.preventDefault(); send(); });
 $("cancel").addEventListener("click", () => request?.abort());
 $("another").addEventListener("click", startOver);
@@ -219,9 +276,10 @@ page.ownerDocument.addEventListener("dragleave", () => delete page.dataset.dragg
 page.ownerDocument.addEventListener("drop", (event) => {
   event.preventDefault();
   delete page.dataset.dragging;
-  if (!request) choose(event.dataTransfer.files[0]);
+  if (!request) choose(event.dataTransfer.files[0], false);
 });
 
+for (const net of ["online", "offline"]) addEventListener(net, label);
 remember($("slow"));
 document.querySelectorAll("[data-remember]").forEach(remember);
 $("choose").required = false; // a dropped or freshly taken photo does not stand in that input

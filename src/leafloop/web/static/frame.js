@@ -1,4 +1,6 @@
 // On every page: marks that scripts run, writes times in the reader's own zone, and lets photos be zoomed.
+import { forgetMe } from "./mine.js";
+
 document.documentElement.classList.add("js");
 
 function localTimes(root) {
@@ -52,3 +54,23 @@ export function wire(root) {
 }
 
 wire(document);
+
+// Without a net the field page opens all the same (sw.js). It may wait until the page is there; where the address is not secure
+// there is no worker, and all else works.
+addEventListener("load", () => navigator.serviceWorker?.register("/sw.js").catch(() => {}));
+
+// Whoever logs out is told of what has not gone up yet: it stays on this phone, and goes up under this login alone. What the phone
+// remembered of them (name, consent, drafts) goes: the next person may use the same phone.
+const logout = document.getElementById("logout");
+logout?.addEventListener("submit", async (event) => {
+  if ("sure" in logout.dataset) return forgetMe();
+  event.preventDefault();
+  logout.dataset.sure = "";
+  const warning = document.getElementById("logout-waits");
+  const waiting = await import("./store.js").then((store) => store.entries()).catch(() => []);
+  if (!waiting.some((one) => one.state === "waiting")) return logout.requestSubmit();
+  warning.hidden = false;
+  const anyway = warning.querySelector("[data-logout-anyway]");
+  anyway.addEventListener("click", () => logout.requestSubmit());
+  anyway.focus();
+});
