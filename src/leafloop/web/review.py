@@ -89,7 +89,10 @@ async def next_case(
     if item is not None:
         return _json(await in_thread(request, reviewing.take, parts, who, _checked(item)))
     ids = [one for one in skip.split(",") if one]
-    return _json(await in_thread(request, reviewing.take_next, parts, who, skip=ids, reason=reason))
+    case = await in_thread(request, reviewing.take_next, parts, who, skip=ids, reason=reason)
+    if case is not None and await request.is_disconnected():  # the page was left meanwhile: nobody has it in hand
+        await in_thread(request, reviewing.release, parts, who, case["item_id"])
+    return _json(case)
 
 
 @router.get("/queue.json")

@@ -6,6 +6,8 @@ const NOWHERE = "/offline";
 const PATIENCE_MS = 5_000; // a net that has not begun to answer by then is worse than the page that is here
 
 self.addEventListener("install", (event) => {
+  // A page that is left gives its photos back: a browser drops what it then sends if this worker has to be asked first.
+  event.addRoutes?.({ condition: { urlPattern: new URLPattern({ pathname: "/review/*" }), requestMethod: "POST" }, source: "network" });
   event.waitUntil(install());
   self.skipWaiting();
 });
