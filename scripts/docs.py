@@ -136,8 +136,10 @@ def _cell(text: str) -> str:
 def _walk(command: Any, name: str) -> Iterator[tuple[str, Any]]:
     """A command and all below it. Typer brings a click of its own, whose classes have no public name."""
     yield name, command
-    for child, below in sorted(getattr(command, "commands", {}).items()):
-        yield from _walk(below, f"{name} {child}")
+    if hasattr(command, "list_commands"):
+        context = command.context_class(command, info_name=name)
+        for child in sorted(command.list_commands(context)):
+            yield from _walk(command.get_command(context, child), f"{name} {child}")
 
 
 PAGES: dict[str, Callable[[], str]] = {

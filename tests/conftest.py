@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 # Real PostgreSQL and S3 servers, and a real browser, started when a test first asks for one.
 pytest_plugins = ["tests.servers", "tests.browser"]
+
+# The same examples in every run, so that a change that breaks nothing fails nothing. To search on: --hypothesis-profile=default.
+hypothesis.settings.register_profile("steady", derandomize=True)
+hypothesis.settings.load_profile("steady")
 
 ROOT = Path(__file__).resolve().parent.parent
 

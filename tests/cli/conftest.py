@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.commands import Commands, commands
 
 
 @dataclass(frozen=True)
@@ -39,19 +38,20 @@ def home(tmp_path: Path) -> Path:
     return tmp_path / "home"
 
 
+@pytest.fixture(scope="session")
+def forking() -> Iterator[Commands]:
+    with commands() as started:
+        yield started
+
+
 @pytest.fixture
-def leafloop(home: Path, tmp_path: Path) -> Leafloop:
+def leafloop(home: Path, tmp_path: Path, forking: Commands) -> Leafloop:
     """`leafloop(*words, **environment)` runs the command in its own home and folder."""
 
     def run(*words: str | Path, **more: str) -> Done:
-        environ = {k: v for k, v in os.environ.items() if not k.startswith("LEAFLOOP_")} | {
-            "LEAFLOOP_HOME": str(home),
-            **more,
-        }
-        command = [sys.executable, "-m", "leafloop", *map(str, words)]
-        done = subprocess.run(
-            command, cwd=tmp_path, env=environ, capture_output=True, text=True, timeout=120, stdin=subprocess.DEVNULL
+        others = {name: value for name, value in os.environ.items() if not name.startswith("LEAFLOOP_")}
+        return Done(
+            *forking.run([str(word) for word in words], tmp_path, others | {"LEAFLOOP_HOME": str(home), **more})
         )
-        return Done(done.returncode, done.stdout, done.stderr)
 
     return run

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -13,7 +15,11 @@ from leafloop.cli import app
 
 
 def _all(command: Any, name: str = "leafloop") -> list[tuple[str, Any]]:
-    below = getattr(command, "commands", {}).items()
+    context = command.context_class(command, info_name=name)
+    below = [
+        (child, command.get_command(context, child))
+        for child in getattr(command, "list_commands", lambda _: ())(context)
+    ]
     return [(name, command), *(pair for child, sub in below for pair in _all(sub, f"{name} {child}"))]
 
 
@@ -41,3 +47,9 @@ def test_no_word_at_all_shows_the_help(leafloop: Leafloop) -> None:
 
 def test_an_unknown_command_is_a_usage_error(leafloop: Leafloop) -> None:
     assert leafloop("sing").code == 2
+
+
+def test_a_command_imports_what_it_needs_and_no_web_server() -> None:
+    look = "import sys; from leafloop.cli import app; app(['keys', '--help'], standalone_mode=False); print('fastapi' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.splitlines()[-1] == "False"

@@ -5,15 +5,44 @@ Exit codes: 0 ok, 1 failed or rejected, 2 usage, 3 the gate held, 78 configurati
 
 from __future__ import annotations
 
-from typing import Annotated
+import importlib
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from leafloop import __version__, log
-from leafloop.cli import data, db, demo, doctor, feedback, keys, models, predict, serve
+
+COMMANDS = ("serve", "predict", "feedback", "models", "data", "keys", "db", "doctor", "demo")  # as the help lists them
+
+
+class _OnDemand(TyperGroup):
+    """Imports a command's module when it is asked for: a list of keys waits for no web server to be imported."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        del ctx
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        del ctx
+        return _command(cmd_name) if cmd_name in COMMANDS else None
+
+
+def _command(name: str) -> Any:
+    """A module `cli/NAME.py` holds a group, `app`, or one command, the function NAME."""
+    module = importlib.import_module(f"leafloop.cli.{name}")
+    if hasattr(module, "app"):
+        group = typer.main.get_group(module.app)
+        group.name = name
+        return group
+    alone = typer.Typer(add_completion=False)
+    alone.command(name)(getattr(module, name))
+    return typer.main.get_command(alone)
+
 
 app = typer.Typer(
     name="leafloop",
+    cls=_OnDemand,
     no_args_is_help=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,  # a traceback with local values could show a secret
@@ -22,15 +51,6 @@ app = typer.Typer(
     "Begin with [bold]leafloop serve[/] (the service and its pages) or [bold]leafloop predict PHOTO[/] (an answer right here). "
     "Settings are environment variables: see docs/ENVIRONMENT.md. [bold]leafloop doctor[/] says what is wrong and how to mend it.",
 )
-app.command()(serve.serve)
-app.command()(predict.predict)
-app.add_typer(feedback.app, name="feedback")
-app.add_typer(models.app, name="models")
-app.add_typer(data.app, name="data")
-app.add_typer(keys.app, name="keys")
-app.add_typer(db.app, name="db")
-app.command()(doctor.doctor)
-app.add_typer(demo.app, name="demo")
 
 
 def _version(wanted: bool) -> None:

@@ -92,6 +92,7 @@ def test_folders_of_photos_are_told_apart_and_counted(reader: Reader, tmp_path: 
     assert heard == ["read ill"] * 3 + ["read well"] * 3
 
 
+@pytest.mark.slow
 def test_how_it_tells_real_leaves_apart_is_measured(reader: Reader, shared: Path):
     """No bar: real photos only judge. Held is that the model card quotes what is measured."""
     folder = shared / "data" / "banana"

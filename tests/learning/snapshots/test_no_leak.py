@@ -84,7 +84,7 @@ def _lived(empty: Path, decoders: Decoders, sequence: tuple[list[Any], list[Any]
             return world
 
 
-@settings(either, max_examples=30)
+@settings(either, max_examples=12)
 @given(sequence=sequences)
 def test_no_sequence_of_doings_puts_one_group_on_two_sides_or_a_test_photo_in_train(
     empty: Path, decoders: Decoders, sequence: tuple[list[Any], list[Any]]

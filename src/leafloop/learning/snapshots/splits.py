@@ -69,11 +69,12 @@ class _Links:
     names: list[list[int]]
 
     def pairs(self, members: Sequence[Member]) -> Iterator[tuple[int, int]]:
-        """Of photos with one name each is linked with the first new one and the first old one of each side: that says it all."""
+        """Of photos with one name each is linked with one new one and one old one of each side: that says it all. The old one is of
+        the side's first group, so that the order in which photos are told says nothing."""
         yield from self.near
         for alike in self.names:
             hubs: dict[Side | None, int] = {}
-            for number in alike:
+            for number in sorted(alike, key=lambda number: members[number].group_id or ""):
                 hubs.setdefault(members[number].side, number)
             for number in alike:
                 yield from ((hub, number) for hub in hubs.values() if hub != number)
