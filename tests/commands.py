@@ -3,44 +3,59 @@ forks for each command, which has its own folder, environment, stdout, stderr an
 
 from __future__ import annotations
 
+import atexit
 import importlib
 import json
 import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, NoReturn
 
-
-class Commands:
-    """Runs one command after the other."""
-
-    def __init__(self, process: subprocess.Popen[str]) -> None:
-        self._process = process
-
-    def run(self, words: list[str], folder: Path, environ: Mapping[str, str]) -> tuple[int, str, str]:
-        """Its exit code (minus the signal's number, where a signal ended it), stdout and stderr."""
-        with tempfile.TemporaryDirectory() as place:
-            said = {"out": f"{place}/out", "err": f"{place}/err"}
-            order = {"words": words, "folder": str(folder), "environ": dict(environ), **said}
-            assert self._process.stdin is not None
-            assert self._process.stdout is not None
-            self._process.stdin.write(json.dumps(order) + "\n")
-            self._process.stdin.flush()
-            code = int(self._process.stdout.readline())
-            return code, Path(said["out"]).read_text(), Path(said["err"]).read_text()
+ROOT = Path(__file__).resolve().parent.parent
 
 
-@contextmanager
-def commands() -> Iterator[Commands]:
-    """The process that forks, for as long as the block lasts."""
+@dataclass(frozen=True)
+class Done:
+    """How a command ended. `code`: minus the signal's number, where a signal ended it."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+    @property
+    def json_lines(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.out.splitlines()]
+
+
+@cache
+def _forking() -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "tests.commands"]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        yield Commands(process)
-        process.communicate()  # its stdin is closed: it ends
+    process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    atexit.register(process.communicate)  # closes its stdin: it ends
+    return process
+
+
+def leafloop(words: Iterable[str | Path], environ: Mapping[str, str], folder: Path) -> Done:
+    """`leafloop ...` in a process of its own, however it ends."""
+    process = _forking()
+    assert process.stdin is not None
+    assert process.stdout is not None
+    with tempfile.TemporaryDirectory() as place:
+        said = {"out": f"{place}/out", "err": f"{place}/err"}
+        order = {"words": list(map(str, words)), "folder": str(folder), "environ": dict(environ), **said}
+        process.stdin.write(json.dumps(order) + "\n")
+        process.stdin.flush()
+        code = int(process.stdout.readline())
+        return Done(code, Path(said["out"]).read_text(), Path(said["err"]).read_text())
 
 
 def _serve() -> None:

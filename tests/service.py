@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from tests import commands
+from tests.commands import Done
 
-Done = subprocess.CompletedProcess[str]
 _BRING = "import sys, pathlib; from leafloop import settings; from leafloop.live.parts import open_store; \
 open_store(settings.load(dotenv=None), bundled=pathlib.Path(sys.argv[1])).close()"
 
@@ -91,21 +92,19 @@ class Service:
 
     def bring(self, bundle: Path) -> None:
         """Give a fresh home its first model in the place of the bundled one. A database server has to have its schema."""
-        done = self._command("-c", _BRING, str(bundle))
+        command = [sys.executable, "-c", _BRING, str(bundle)]
+        done = subprocess.run(command, env=self._environ, capture_output=True, text=True, timeout=90)
         assert done.returncode == 0, done.stderr
 
     def run(self, *words: str) -> Done:
         """`leafloop ...` on this home, however it ends."""
-        return self._command("-m", "leafloop", *words)
+        return commands.leafloop(words, self._environ, Path.cwd())
 
     def leafloop(self, *words: str) -> str:
         """`leafloop ...` on this home, which has to go well: its stdout."""
         done = self.run(*words)
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-    def _command(self, *words: str) -> Done:
-        return subprocess.run([sys.executable, *words], env=self._environ, capture_output=True, text=True, timeout=90)
+        assert done.code == 0, done.err
+        return done.out
 
     def log(self) -> str:
         return self._log.read_text("utf-8")

@@ -96,7 +96,7 @@ def well_within(service: Service, seconds: float) -> None:
 
 def faults(service: Service) -> list[dict[str, str]]:
     """What `leafloop doctor --audit` finds wrong."""
-    found = json.loads(service.run("doctor", "--audit", "--json").stdout)
+    found = json.loads(service.run("doctor", "--audit", "--json").out)
     assert {"file", "answers", "photos", "labels", "snapshots", "models", "champion", "orphans"} <= {
         finding["check"] for finding in found
     }

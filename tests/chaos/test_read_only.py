@@ -73,7 +73,7 @@ def test_a_home_that_cannot_be_written_ends_the_start_with_what_why_and_what_to_
     service = new_service()
     with _unchangeable(service.home / what):
         if what == ".":  # the folders of the store are there, so only making a file in the home is refused
-            assert service.run("doctor").returncode == 1
+            assert service.run("doctor").code == 1
         assert service.refused() == 78
     said = service.log().splitlines()[-1]
     assert "read_only" in said

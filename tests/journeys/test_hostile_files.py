@@ -163,10 +163,10 @@ def test_every_file_gets_the_same_word_on_the_command_line(running: Service, fil
         (tmp_path / file.name).write_bytes(file.data)
     paths = [str(tmp_path / file.name) for file in files]
     done = running.run("predict", *paths, "--json")
-    said = [json.loads(line) for line in done.stdout.splitlines()]
-    assert done.returncode == 1  # some were refused
-    assert "Traceback" not in done.stderr
-    assert not secrets_in((done.stdout + done.stderr).encode())
+    said = [json.loads(line) for line in done.out.splitlines()]
+    assert done.code == 1  # some were refused
+    assert "Traceback" not in done.err
+    assert not secrets_in((done.out + done.err).encode())
     for file, path, line in zip(files, paths, said, strict=True):
         assert line["path"] == path
         if file.code:
@@ -229,8 +229,8 @@ def test_a_file_of_any_name_is_answered_on_the_command_line(running: Service, na
     for path in there:
         path.write_bytes(hostile.jpeg())
     done = running.run("predict", *map(str, there), "--json")
-    assert done.returncode == 0, done.stderr
-    assert [json.loads(line)["path"] for line in done.stdout.split("\n") if line] == [str(path) for path in there]
+    assert done.code == 0, done.err
+    assert [json.loads(line)["path"] for line in done.out.split("\n") if line] == [str(path) for path in there]
 
 
 # Memory and files
