@@ -20,7 +20,8 @@ test: $(TEST)/.ready lint types ## set up, then run the checks and the tests
 	$(TEST)/bin/python -m pytest -n 2 --dist loadfile -m "not slow" $(TESTS)
 
 test-slow: $(TEST)/.ready ## the tests that take long or load the machine
-	$(TEST)/bin/python -m pytest -m slow $(TESTS)
+	$(TEST)/bin/python -m pytest -n 2 --dist loadfile -m "slow and not alone" $(TESTS)
+	$(TEST)/bin/python -m pytest -m alone $(TESTS)
 
 lint: $(TEST)/.ready
 	$(TEST)/bin/ruff check src tests scripts benchmarks

@@ -109,6 +109,7 @@ def test_an_unknown_id_and_a_wrong_secret_cost_the_same_work(parts: Parts) -> No
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_an_unknown_id_and_a_wrong_secret_take_the_same_time(parts: Parts) -> None:
     """2,000 of each in turns, so that a busy machine slows both. The chance that one is the slower (Mann-Whitney's U by the number
     of pairs) is one half; 0.55 was seen, since a row that is found is read. A look or a hash spared for unknown ids makes it 0 or 1."""

@@ -57,6 +57,7 @@ def painted_soon(what: str, times: list[float]) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_the_next_photo_is_there_within_a_tenth_of_a_second(
     review_site: Site, visit: Visit, big_photos_wait: list[str]
 ) -> None:
@@ -70,6 +71,7 @@ def test_the_next_photo_is_there_within_a_tenth_of_a_second(
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_each_key_is_answered_within_a_tenth_of_a_second(
     review_site: Site, visit: Visit, big_photos_wait: list[str]
 ) -> None:
@@ -94,6 +96,7 @@ HUNDRED = [("Enter",)] * 70 + [("3", "Enter")] * 20 + [("n", "Enter")] * 5 + [("
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.timeout(1800)
 def test_a_hundred_simple_photos_leave_nearly_all_of_ten_minutes_to_the_person(review_site: Site, visit: Visit) -> None:
     photos_wait(review_site, len(HUNDRED))
