@@ -94,7 +94,7 @@ def test_no_sequence_of_doings_puts_one_group_on_two_sides_or_a_test_photo_in_tr
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-@settings(either, max_examples=400)
+@settings(either, max_examples=200)
 @given(sequence=sequences)
 def test_no_longer_search_finds_one_either(
     empty: Path, decoders: Decoders, sequence: tuple[list[Any], list[Any]]
