@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ FILES = {"serve.txt": [], "test.txt": ["--extra", "test"]}
 
 
 def resolve(name: str, extras: list[str]) -> None:
-    """Write one file. `uv` is used since it resolves for every platform at once; it is installed when absent."""
+    """Write one file. `uv` is used since it resolves for every platform at once."""
     command = [sys.executable, "-m", "uv", "pip", "compile", "pyproject.toml", "--universal", "--generate-hashes"]
     quiet = [
         "--no-header",
@@ -27,6 +28,10 @@ def resolve(name: str, extras: list[str]) -> None:
 
 
 if __name__ == "__main__":
+    if importlib.util.find_spec("uv") is None:
+        sys.exit(
+            f"Nothing was resolved, since {sys.executable} has no uv. Install it there: pip install uv. Then try again."
+        )
     for file, extra in FILES.items():
         resolve(file, extra)
         print(f"requirements/{file}")

@@ -6,10 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy.orm import Session
+from tests.learning.said import an_answer, tried_out
 
 from leafloop.learning.datasets.intake import Place
 from leafloop.storage.blobs import LocalBlobs
 from leafloop.storage.ledger import Ledger
+from leafloop.storage.tables import Prediction
 from leafloop.vision.decoders import Decoders
 from leafloop.vision.photo import PhotoLimits
 
@@ -40,3 +43,24 @@ def either_place(request: pytest.FixtureRequest, tmp_path: Path, decoders: Decod
     ledger.upgrade()
     yield Place(ledger, LocalBlobs(tmp_path / "blobs"), decoders)
     ledger.close()
+
+
+@pytest.fixture(scope="module")
+def sqlite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ledger]:
+    """A ledger of the module: tests that keep nothing share it (`session`)."""
+    ledger = Ledger(f"sqlite:///{tmp_path_factory.mktemp('ledger') / 'leafloop.db'}")
+    ledger.upgrade()
+    yield ledger
+    ledger.close()
+
+
+@pytest.fixture
+def session(sqlite: Ledger) -> Iterator[Session]:
+    """A transaction of which nothing is kept."""
+    with tried_out(sqlite) as opened:
+        yield opened
+
+
+@pytest.fixture
+def prediction(session: Session) -> Prediction:
+    return an_answer(session)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -43,14 +42,6 @@ STEPS = st.one_of(
     st.tuples(st.just("decide"), st.integers(0, 2), st.integers(0, 2), st.sampled_from(DECISIONS)),
     st.tuples(st.just("undo"), st.integers(0, 2), st.integers(0, 2), st.none()),
 )
-
-
-@pytest.fixture(scope="module")
-def sqlite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ledger]:
-    opened = Ledger(f"sqlite:///{tmp_path_factory.mktemp('words') / 'leafloop.db'}")
-    opened.upgrade()
-    yield opened
-    opened.close()
 
 
 @settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
@@ -24,28 +23,12 @@ from tests.learning.reviewed import (
     undone,
     waiting,
 )
-from tests.learning.said import tried_out
 
 from leafloop.learning.intervals import share_interval
 from leafloop.learning.review import matching, worth
 from leafloop.learning.review.agreement import agreement, kappa, measured_accuracy
 from leafloop.learning.review.opinions import Decision
-from leafloop.storage.ledger import Ledger
 from leafloop.storage.tables import now
-
-
-@pytest.fixture(scope="module")
-def sqlite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ledger]:
-    opened = Ledger(f"sqlite:///{tmp_path_factory.mktemp('agreement') / 'leafloop.db'}")
-    opened.upgrade()
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
-def session(sqlite: Ledger) -> Iterator[Session]:
-    with tried_out(sqlite) as opened:
-        yield opened
 
 
 def _pairs(table: list[list[int]]) -> list[tuple[str, str]]:

@@ -2,30 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-import pytest
 from sqlalchemy.orm import Session
 from tests.learning.reviewed import SICK, SICKER, answered, healthy, unclear
-from tests.learning.said import reasons_of, tried_out
+from tests.learning.said import reasons_of
 
 from leafloop.learning.review import at_first_sight, worth
-from leafloop.storage.ledger import Ledger
 from leafloop.storage.tables import Prediction, TrainingData
-
-
-@pytest.fixture(scope="module")
-def sqlite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ledger]:
-    opened = Ledger(f"sqlite:///{tmp_path_factory.mktemp('sight') / 'leafloop.db'}")
-    opened.upgrade()
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
-def session(sqlite: Ledger) -> Iterator[Session]:
-    with tried_out(sqlite) as opened:
-        yield opened
 
 
 def queued(session: Session, prediction: Prediction, share: float = 0.0) -> dict[str, str | None]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
@@ -29,7 +28,6 @@ from tests.learning.reviewed import (
     undone,
     waiting,
 )
-from tests.learning.said import tried_out
 from tests.tiny_models import BANANA
 
 from leafloop.errors import NotFound, RequestInvalid, ReviewConflict
@@ -38,26 +36,11 @@ from leafloop.learning.review.deciding import Case, Decision, Reviewer
 from leafloop.learning.words import feedback
 from leafloop.learning.words.feedback import Author, Word
 from leafloop.storage import audit, reviews
-from leafloop.storage.ledger import Ledger
 from leafloop.storage.tables import Review, ReviewItem, now
 
 MARIA = Author("phonefon", "maria")
 WRONG_CLASS = Decision("correct", class_name=SICKER)
 ALONE = Reviewer(None, None)  # whoever tries the open service
-
-
-@pytest.fixture(scope="module")
-def sqlite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ledger]:
-    opened = Ledger(f"sqlite:///{tmp_path_factory.mktemp('review') / 'leafloop.db'}")
-    opened.upgrade()
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
-def session(sqlite: Ledger) -> Iterator[Session]:
-    with tried_out(sqlite) as opened:
-        yield opened
 
 
 @pytest.fixture(autouse=True)

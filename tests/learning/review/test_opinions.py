@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -26,29 +25,13 @@ from tests.learning.reviewed import (
     undone,
     waiting,
 )
-from tests.learning.said import tried_out
 from tests.tiny_models import BANANA
 
 from leafloop.errors import RequestInvalid
 from leafloop.learning.labels import labelling as making
 from leafloop.learning.review.opinions import Decision, opinion_of
 from leafloop.storage import audit, labels
-from leafloop.storage.ledger import Ledger
 from leafloop.storage.tables import AuditEntry, Prediction, TrainingData
-
-
-@pytest.fixture(scope="module")
-def sqlite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ledger]:
-    opened = Ledger(f"sqlite:///{tmp_path_factory.mktemp('opinions') / 'leafloop.db'}")
-    opened.upgrade()
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
-def session(sqlite: Ledger) -> Iterator[Session]:
-    with tried_out(sqlite) as opened:
-        yield opened
 
 
 def made(session: Session, prediction: Prediction, decision: Decision) -> TrainingData | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
@@ -24,7 +23,6 @@ from tests.learning.said import (
     item_of,
     reasons_of,
     say,
-    tried_out,
 )
 
 from leafloop.learning.review import worth
@@ -32,29 +30,9 @@ from leafloop.learning.review.reasons import EXPERT_WITHIN
 from leafloop.learning.words import feedback
 from leafloop.learning.words.feedback import Word
 from leafloop.storage import words
-from leafloop.storage.ledger import Ledger
 from leafloop.storage.tables import Prediction, Review
 
 ASK = Word(None, ask_expert=True)
-
-
-@pytest.fixture(scope="module")
-def sqlite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ledger]:
-    opened = Ledger(f"sqlite:///{tmp_path_factory.mktemp('reasons') / 'leafloop.db'}")
-    opened.upgrade()
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
-def session(sqlite: Ledger) -> Iterator[Session]:
-    with tried_out(sqlite) as opened:
-        yield opened
-
-
-@pytest.fixture
-def prediction(session: Session) -> Prediction:
-    return an_answer(session)
 
 
 def test_who_asks_an_expert_makes_a_review_item_with_a_day_by_which(session: Session, prediction: Prediction) -> None:

@@ -122,14 +122,6 @@ STEPS = st.tuples(
 )
 
 
-@pytest.fixture(scope="module")
-def sqlite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ledger]:
-    opened = Ledger(f"sqlite:///{tmp_path_factory.mktemp('races') / 'leafloop.db'}")
-    opened.upgrade()
-    yield opened
-    opened.close()
-
-
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=st.lists(STEPS, max_size=14))
 def test_whatever_reviewers_do_one_photo_is_in_one_hand(sqlite: Ledger, steps: list[tuple[str, int, int]]) -> None:

@@ -44,25 +44,6 @@ from leafloop.storage.ledger import Ledger
 from leafloop.storage.tables import Feedback, Prediction, Review
 
 
-@pytest.fixture(scope="module")
-def sqlite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ledger]:
-    opened = Ledger(f"sqlite:///{tmp_path_factory.mktemp('feedback') / 'leafloop.db'}")
-    opened.upgrade()
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
-def session(sqlite: Ledger) -> Iterator[Session]:
-    with tried_out(sqlite) as opened:
-        yield opened
-
-
-@pytest.fixture
-def prediction(session: Session) -> Prediction:
-    return an_answer(session)
-
-
 def statuses(session: Session, prediction: Prediction) -> list[str]:
     rows = session.scalars(select(Feedback).where(Feedback.prediction_id == prediction.id).order_by(Feedback.timestamp))
     return [row.status for row in rows]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -22,29 +21,13 @@ from tests.learning.said import (
     reasons_of,
     say,
     take_back,
-    tried_out,
 )
 
 from leafloop.learning.intervals import share_interval
 from leafloop.learning.words import feedback
 from leafloop.learning.words.feedback import Author, Word
 from leafloop.learning.words.trust import LOW_TRUST, lowest_trust, trust, trust_of
-from leafloop.storage.ledger import Ledger
 from leafloop.storage.tables import Prediction
-
-
-@pytest.fixture(scope="module")
-def sqlite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ledger]:
-    opened = Ledger(f"sqlite:///{tmp_path_factory.mktemp('trust') / 'leafloop.db'}")
-    opened.upgrade()
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
-def session(sqlite: Ledger) -> Iterator[Session]:
-    with tried_out(sqlite) as opened:
-        yield opened
 
 
 @pytest.mark.parametrize(("accepted", "overruled"), [(0, 0), (1, 0), (10, 0), (10, 1), (0, 5), (1000, 30)])
