@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import re
+import time
 from collections.abc import Iterator
 from datetime import timedelta
 
@@ -23,6 +24,7 @@ from leafloop.storage.objects import KEY, Stored, check, hash_of, path_of, rotte
 S3_TRY, S3_RETRIES, S3_RETRY_FOR = timedelta(seconds=4), 2, timedelta(seconds=4.5)
 S3_CONNECT = timedelta(seconds=2)
 S3_PROBE = timedelta(seconds=3)  # one try without repetition, of a call without a body
+LOOKS_AFTER_S = (0, 0.1, 0.3)  # some stores show what was written, or written over by a twin just now, a moment later
 _CAUSE = re.compile(r'(?:message|error): "([^"]+)"|source: (TimedOut)')
 _NOBODYS = "0" * 64  # no object has this key: asking for it is the cheapest question
 
@@ -109,11 +111,14 @@ class S3Blobs:
 
     def _refuse_unkept(self, key: str, size: int) -> None:
         """A store that says yes and keeps nothing is found out before the row is written, not when the photo is asked for."""
-        if _size(self._store, path_of(key)) != size:
-            raise StorageError(
-                f"The object store said that it kept object {key[:12]}, and has not kept it whole. Nothing was acknowledged. "
-                "Check the store before anything else is trusted to it."
-            )
+        for pause_s in LOOKS_AFTER_S:
+            time.sleep(pause_s)
+            if _size(self._store, path_of(key)) == size:
+                return
+        raise StorageError(
+            f"The object store said that it kept object {key[:12]}, and has not kept it whole. Nothing was acknowledged. "
+            "Check the store before anything else is trusted to it."
+        )
 
 
 def _s3(bucket: str, prefix: str, one_try: timedelta, retries: int) -> S3Store:
