@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, Text, and_, cast, exists, func, or_, selec
 from sqlalchemy.orm import Session, aliased
 
 from leafloop.storage import named
-from leafloop.storage.tables import Prediction, Review, ReviewItem
+from leafloop.storage.tables import Photo, Prediction, Review, ReviewItem
 
 WAITING = ("open", "second", "disputed")  # the states of items that wait for somebody
 ENOUGH = 1000  # a day's work and more: whoever has so many before them need not know how many more there are
@@ -177,6 +177,19 @@ def hold_photo(session: Session, item: ReviewItem) -> str:
     image_hash = session.scalars(select(Prediction.image_hash).where(Prediction.id == item.prediction_id)).one()
     named.hold(session, image_hash)
     return image_hash
+
+
+def in_other_hands(session: Session, reviewer: Reviewer, at: datetime) -> Sequence[str]:
+    """The items of every photo that somebody else has in hand, by whichever of its answers."""
+    theirs = (ReviewItem.leased_until > at, ReviewItem.leased_by != reviewer.identity)
+    held = select(Prediction.image_hash).join(ReviewItem, ReviewItem.prediction_id == Prediction.id).where(*theirs)
+    chosen = (
+        select(ReviewItem.id)
+        .join(Prediction, Prediction.id == ReviewItem.prediction_id)
+        .join(Photo, Photo.id == Prediction.photo_id)  # which has an index by the hash of the same bytes
+        .where(Photo.sha256.in_(held))
+    )
+    return session.scalars(chosen).all()
 
 
 def held_by_another(session: Session, image_hash: str, item: ReviewItem, reviewer: Reviewer, at: datetime) -> bool:

@@ -63,6 +63,19 @@ def test_six_reviewers_who_work_through_one_queue_at_once_share_it_without_a_pho
     assert set(holders.values()) == {1}  # both answers of a photo are in one hand
 
 
+def test_however_many_answers_there_are_of_a_photo_in_somebodys_hand_the_next_one_is_found(ledger: Ledger) -> None:
+    with ledger.transaction() as session:
+        for _ in range(60):
+            waiting(session, answered(session, "sent again and again"))
+        in_anas_hand = next_for(session, ANA)
+        assert in_anas_hand is not None
+        assert next_for(session, BEN) is None
+        other = waiting(session, answered(session, "another photo"))
+        found = next_for(session, BEN)
+    assert found is not None
+    assert found.item.id == other.id
+
+
 def test_one_case_that_all_decide_at_once_is_decided_once(ledger: Ledger) -> None:
     with ledger.transaction() as session:
         item = waiting(session)

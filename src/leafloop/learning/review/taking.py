@@ -22,7 +22,9 @@ from leafloop.taxonomy import Taxonomy
 # One case in five is the oldest of the random share: at that pace a reviewer's hundred photos give twenty that are a fair sample,
 # and the measured accuracy is never older than the queue is long.
 RANDOM_EVERY = 5
-RACES = 50  # cases that may be lost to others at one moment; more reviewers than this at once would be a surprise
+RACES = (
+    50  # cases that may be lost to others while they are taken; more reviewers than this at once would be a surprise
+)
 
 
 def take_next(
@@ -42,7 +44,7 @@ def take_next(
     at = now()
     if reason is None and (mine := reviews.in_hand(session, reviewer, at, skip=skip)) is not None:
         return _leased(session, mine, reviewer, lease_minutes)
-    refused = set(skip)
+    refused = {*skip, *reviews.in_other_hands(session, reviewer, at)}
     for _ in range(RACES):
         item = _next(session, reviewer, at, refused, reason)
         if item is None:
