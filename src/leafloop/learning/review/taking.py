@@ -22,9 +22,7 @@ from leafloop.taxonomy import Taxonomy
 # One case in five is the oldest of the random share: at that pace a reviewer's hundred photos give twenty that are a fair sample,
 # and the measured accuracy is never older than the queue is long.
 RANDOM_EVERY = 5
-RACES = (
-    50  # cases that may be lost to others while they are taken; more reviewers than this at once would be a surprise
-)
+RACES = 50  # cases that may be lost to others while one is taken: more reviewers at once would be a surprise
 
 
 def take_next(
